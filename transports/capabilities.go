@@ -1,0 +1,55 @@
+package transports
+
+import (
+	"time"
+
+	"parley/events"
+)
+
+// Capabilities is what an account can do. The zero value of each field means
+// that it cannot. Splitter, dispatcher and composer read it.
+type Capabilities struct {
+	// MaxText and MaxCaption limit one part, counted in TextUnit.
+	MaxText    int
+	MaxCaption int
+	TextUnit   TextUnit
+	// Attachments is the largest size in bytes per kind that can be sent.
+	Attachments map[events.ContentType]int64
+	// MaxFetch is the largest file in bytes that OpenMedia can fetch.
+	MaxFetch int64
+	// ReplyWindow is how long after a person's last message free text may be
+	// sent; NoReplyWindow when for ever.
+	ReplyWindow time.Duration
+	Replies     bool
+	Edits       bool
+	Reactions   bool
+	Templates   bool
+	// DeliveryReceipts and ReadReceipts say what statuses will follow.
+	DeliveryReceipts bool
+	ReadReceipts     bool
+	// HarmlessResend declares that sending the same part twice shows once.
+	HarmlessResend bool
+	// Rate limits the account, PersonRate one person; zero is no limit.
+	Rate       Rate
+	PersonRate Rate
+}
+
+// NoReplyWindow is the ReplyWindow of a transport without one.
+const NoReplyWindow time.Duration = 1<<63 - 1
+
+// TextUnit is what a provider counts.
+type TextUnit int
+
+// The units.
+const (
+	Runes TextUnit = iota
+	UTF16Units
+	Bytes
+)
+
+// Rate is a number of messages per time, with a burst on top of an idle start.
+type Rate struct {
+	Messages int
+	Per      time.Duration
+	Burst    int
+}
