@@ -1,0 +1,83 @@
+-- The outbound queue is here, where the message already is.
+
+-- +goose Up
+CREATE TABLE parley_deliveries (
+    id              bigserial   PRIMARY KEY,
+    tenant_id       uuid        NOT NULL DEFAULT parley_tenant(),
+    message_id      bigint      NOT NULL,
+    chat_id         integer     NOT NULL,
+    channel_id      uuid        NOT NULL,
+    -- The person written to: the client's member on that channel.
+    member_id       uuid        NOT NULL,
+    -- Where it goes; deliveries of one lane leave one after the other, by id.
+    lane            text        NOT NULL CHECK (lane <> ''),
+    -- queued: waits for due_at and its lane; sending: an attempt is under way;
+    -- uncertain: the provider may have it; sent, delivered, read; failed;
+    -- cancelled.
+    state           text        NOT NULL DEFAULT 'queued'
+        CHECK (state IN ('queued', 'sending', 'uncertain', 'sent', 'delivered', 'read', 'failed', 'cancelled')),
+    due_at          timestamptz NOT NULL DEFAULT now(),
+    -- The provider's id of the message answered, empty when none.
+    reply_to        text,
+    -- Parts the provider has accepted so far, and how many there are (0: not
+    -- split yet).
+    parts_sent      smallint    NOT NULL DEFAULT 0,
+    parts           smallint    NOT NULL DEFAULT 0,
+    -- Attempts of the current part, for the back-off.
+    attempts        integer     NOT NULL DEFAULT 0,
+    -- An uncertain delivery holds its lane until then.
+    holds_lane_until timestamptz,
+    code            text,
+    -- Plain words about the last failure and what to do.
+    words           text,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now(),
+    UNIQUE (message_id),
+    CONSTRAINT parley_deliveries_message FOREIGN KEY (tenant_id, message_id)
+        REFERENCES crm_chat_messages (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT parley_deliveries_channel FOREIGN KEY (tenant_id, channel_id)
+        REFERENCES parley_channels (tenant_id, id)
+        -- A tenant's deletion takes both away, in either order.
+        DEFERRABLE INITIALLY DEFERRED
+) WITH (fillfactor = 70);
+-- What may be claimed, and what a lane still waits for.
+CREATE INDEX parley_deliveries_due ON parley_deliveries (channel_id, due_at, id) WHERE state = 'queued';
+CREATE INDEX parley_deliveries_lane ON parley_deliveries (channel_id, lane, id)
+    WHERE state IN ('queued', 'sending', 'uncertain');
+CREATE INDEX parley_deliveries_channel ON parley_deliveries (channel_id);
+CREATE INDEX parley_deliveries_trouble ON parley_deliveries (tenant_id, id) WHERE state IN ('uncertain', 'failed');
+CALL parley_isolate('parley_deliveries');
+GRANT SELECT, INSERT, UPDATE ON parley_deliveries TO parley_api;
+
+CREATE TABLE parley_attempts (
+    delivery_id   bigint      NOT NULL REFERENCES parley_deliveries (id) ON DELETE CASCADE,
+    part          smallint    NOT NULL,
+    attempt       integer     NOT NULL,
+    tenant_id     uuid        NOT NULL DEFAULT parley_tenant(),
+    channel_id    uuid        NOT NULL,
+    -- Our own reference, echoed by providers that can.
+    ref           uuid        NOT NULL DEFAULT gen_random_uuid(),
+    -- The dispatcher's lease epoch: pending attempts of an older one are
+    -- uncertain.
+    epoch         bigint      NOT NULL,
+    outcome       text        NOT NULL DEFAULT 'pending'
+        CHECK (outcome IN ('pending', 'sent', 'retry', 'rejected', 'uncertain')),
+    provider_chat text,
+    provider_id   text,
+    code          text,
+    words         text,
+    started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    finished_at   timestamptz,
+    PRIMARY KEY (delivery_id, part, attempt)
+) WITH (fillfactor = 80);
+-- Statuses, replies and reactions find our message by the provider's id.
+CREATE UNIQUE INDEX parley_attempts_provider ON parley_attempts (channel_id, provider_chat, provider_id)
+    WHERE provider_id IS NOT NULL;
+CREATE INDEX parley_attempts_pending ON parley_attempts (channel_id, epoch) WHERE outcome = 'pending';
+CALL parley_isolate('parley_attempts');
+GRANT SELECT ON parley_attempts TO parley_api;
+
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+
+-- +goose Down
+DROP TABLE parley_attempts, parley_deliveries;
