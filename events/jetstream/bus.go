@@ -1,0 +1,159 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"parley/events"
+)
+
+// Options configure a [Bus]. Exactly one of Embedded and URL is needed.
+type Options struct {
+	// Embedded is a server in this process; see [Embed].
+	Embedded *Embedded
+	// URL of an external NATS 2.15 or later, or several separated by commas.
+	// User and password may be part of it.
+	URL string
+	// CredentialsFile is a NATS credentials file (JWT and seed), optional.
+	CredentialsFile string
+	// CAFile holds the root certificates for tls:// URLs, optional.
+	CAFile string
+	// Name is what NATS shows for the connection; default "parley".
+	Name string
+	// Partitions is the number of inbound streams, 1 to 256; default 4. It is
+	// fixed when the streams are made.
+	Partitions int
+	// Replicas of every stream and bucket, 1, 3 or 5; default 1.
+	Replicas int
+	// Retention is how long records are kept once every router is past them,
+	// and how long facts are kept at all; default and maximum for facts 7 days.
+	Retention time.Duration
+	// MaxBytes is how much one inbound partition may hold before it answers
+	// [ErrBackPressure]; default 8 GiB.
+	MaxBytes int64
+	// AckTimeout is how long JetStream may take to confirm; default 5 s.
+	AckTimeout time.Duration
+	// Logger defaults to none.
+	Logger *slog.Logger
+	// Observer is told what happens, for metrics.
+	Observer Observer
+}
+
+// Defaults and bounds of [Options].
+const (
+	defaultPartitions = 4
+	maxPartitions     = 256
+	maxRetention      = 7 * 24 * time.Hour
+	defaultMaxBytes   = 8 << 30
+	defaultAckTimeout = 5 * time.Second
+)
+
+func (o *Options) setDefaults() error {
+	if (o.Embedded == nil) == (o.URL == "") {
+		return errors.New("bus needs either an embedded server or a NATS URL")
+	}
+	if o.Name == "" {
+		o.Name = "parley"
+	}
+	if o.Partitions == 0 {
+		o.Partitions = defaultPartitions
+	}
+	if o.Partitions < 1 || o.Partitions > maxPartitions {
+		return fmt.Errorf("partitions must be 1 to %d, not %d", maxPartitions, o.Partitions)
+	}
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.Retention <= 0 {
+		o.Retention = maxRetention
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = defaultMaxBytes
+	}
+	if o.AckTimeout <= 0 {
+		o.AckTimeout = defaultAckTimeout
+	}
+	o.Logger = logger(o.Logger)
+	return nil
+}
+
+// Bus is a connection to NATS with Parley's streams and buckets in place. It is
+// safe for concurrent use.
+type Bus struct {
+	opts   Options
+	log    *slog.Logger
+	link   *link
+	js     natsjs.JetStream
+	parts  []*publisher
+	facts  *publisher
+	kv     map[string]natsjs.KeyValue
+	leases observations
+	now    func() time.Time // with a monotonic reading
+
+	closing sync.Once
+}
+
+// Open connects and makes the streams and buckets that are missing. While NATS
+// is unreachable it keeps trying, and says so in the log, until ctx ends; after
+// that the connection comes back by itself for as long as the bus is open.
+//
+// It fails at once with [ErrVersion], [ErrPartitions], refused credentials, or
+// a configuration that NATS rejects.
+func Open(ctx context.Context, o Options) (*Bus, error) {
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	b := &Bus{opts: o, log: o.Logger, kv: map[string]natsjs.KeyValue{}, now: time.Now}
+	b.leases.seen = map[string]observation{}
+	if err := b.connect(ctx); err != nil {
+		return nil, err
+	}
+	if err := retry(ctx, b.log, "preparing streams", b.prepare); err != nil {
+		b.link.conn.Close()
+		return nil, err
+	}
+	for p := range o.Partitions {
+		b.parts = append(b.parts, newPublisher(b, inboundStream(p)))
+	}
+	b.facts = newPublisher(b, factStream)
+	for _, p := range append([]*publisher{b.facts}, b.parts...) {
+		if err := p.start(); err != nil {
+			b.Close()
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// Partitions is how many inbound streams there are.
+func (b *Bus) Partitions() int { return b.opts.Partitions }
+
+// PartitionOf is the partition that ev goes to.
+func (b *Bus) PartitionOf(ev *events.Inbound) int {
+	return Partition(ev.Tenant, ev.Person.Identity, b.opts.Partitions)
+}
+
+// Connected reports whether NATS can be reached right now.
+func (b *Bus) Connected() bool { return b.link.conn.IsConnected() }
+
+// Close refuses new events, waits until what was offered is settled, at most
+// the acknowledgement timeout, and disconnects. Readers end with [ErrClosed].
+func (b *Bus) Close() {
+	b.closing.Do(func() {
+		for _, p := range b.parts {
+			p.stop()
+		}
+		b.facts.stop()
+		for _, p := range b.parts {
+			p.wait()
+		}
+		b.facts.wait()
+		b.link.conn.Close()
+	})
+}

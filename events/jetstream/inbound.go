@@ -1,0 +1,148 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"parley/events"
+)
+
+// Publish accepts events: it returns nil only once all of them are durable.
+// Events of one partition are stored in the order given, and when one is not
+// stored, none behind it is. Callers that come together share batches; what one
+// of them offers never fails another.
+//
+// On error offer the same events again: [ErrBackPressure] later, [ErrTooLarge]
+// and [ErrInvalid] only after changing them, anything else at once. Some of
+// them may have been stored. A caller whose ctx ends while its events wait
+// takes them back; once they are on their way the outcome decides, at most the
+// acknowledgement timeout later.
+func (b *Bus) Publish(ctx context.Context, evs ...events.Inbound) error {
+	byPartition := map[int][]entry{}
+	for i := range evs {
+		data, err := encode(&evs[i])
+		if err != nil {
+			return fmt.Errorf("%w: event %s: %w", ErrInvalid, evs[i].ID, err)
+		}
+		p := b.PartitionOf(&evs[i])
+		byPartition[p] = append(byPartition[p], entry{subject: inboundSubject(p), data: data})
+	}
+	if len(byPartition) == 1 {
+		for p, entries := range byPartition {
+			return b.parts[p].publish(ctx, entries)
+		}
+	}
+	var (
+		wg   sync.WaitGroup
+		mu   sync.Mutex
+		errs []error
+	)
+	for p, entries := range byPartition {
+		wg.Go(func() {
+			if err := b.parts[p].publish(ctx, entries); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				errs = append(errs, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// encode leaves <, > and & alone: raw payloads stay as they came.
+func encode(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// Record is one stored event.
+type Record struct {
+	// Seq is its sequence number in the partition's stream.
+	Seq uint64
+	// StoredAt is the server's clock.
+	StoredAt time.Time
+	// Event is what Data says; zero when Err is set.
+	Event events.Inbound
+	// Data is the stored JSON.
+	Data []byte
+	// Err says why Data is not an event. The record counts all the same.
+	Err error
+}
+
+func decodeRecord(m stored) Record {
+	r := Record{Seq: m.seq, StoredAt: m.at, Data: m.data}
+	if err := json.Unmarshal(m.data, &r.Event); err != nil {
+		r.Event = events.Inbound{}
+		r.Err = fmt.Errorf("record %d is not an event: %w", m.seq, err)
+	}
+	return r
+}
+
+// Reader delivers the records of one partition in stream order.
+type Reader struct{ f *follower[Record] }
+
+// Reader starts reading partition behind sequence number after; 0 is the
+// beginning. It fails with [ErrReplaced] when the stream ends before after.
+func (b *Bus) Reader(ctx context.Context, partition int, after uint64) (*Reader, error) {
+	if _, err := b.stream(ctx, partition); err != nil {
+		return nil, err
+	}
+	f, err := follow(ctx, b, inboundStream(partition), "", after, decodeRecord)
+	if err != nil {
+		return nil, err
+	}
+	return &Reader{f}, nil
+}
+
+// Next waits for a record and returns it with those that are already here, at
+// most max of them and a few megabytes, strictly rising by Seq. A gap in Seq
+// means that somebody deleted records by hand. Lost connections and server
+// restarts only delay it. The error is ctx's, [ErrClosed] or [ErrReplaced].
+func (r *Reader) Next(ctx context.Context, maxRecords int) ([]Record, error) {
+	return r.f.next(ctx, maxRecords)
+}
+
+// Close ends the reader and whoever waits in Next.
+func (r *Reader) Close() { r.f.close() }
+
+// Get returns one record, or [ErrNotFound].
+func (b *Bus) Get(ctx context.Context, partition int, seq uint64) (Record, error) {
+	s, err := b.stream(ctx, partition)
+	if err != nil {
+		return Record{}, err
+	}
+	if seq == 0 {
+		return Record{}, fmt.Errorf("%w: partition %d has no record 0", ErrNotFound, partition)
+	}
+	m, err := s.GetMsg(ctx, seq)
+	if errors.Is(err, natsjs.ErrMsgNotFound) {
+		return Record{}, fmt.Errorf("%w: partition %d, record %d", ErrNotFound, partition, seq)
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("get record %d of partition %d: %w", seq, partition, unavailable(err))
+	}
+	return decodeRecord(stored{seq: m.Sequence, at: m.Time, subject: m.Subject, header: m.Header, data: m.Data}), nil
+}
+
+// Scan calls f with every kept record from sequence number from up to and
+// including to, as of now, in order; to 0 is the newest. It stops at f's first
+// error and returns it.
+func (b *Bus) Scan(ctx context.Context, partition int, from, to uint64, f func(Record) error) error {
+	if _, err := b.stream(ctx, partition); err != nil {
+		return err
+	}
+	return scan(ctx, b, inboundStream(partition), from, to, func(m stored) error { return f(decodeRecord(m)) })
+}

@@ -1,0 +1,317 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+	natsjs "github.com/nats-io/nats.go/jetstream"
+)
+
+// partitionsKey is the stream metadata that remembers the partition count.
+const partitionsKey = "parley-partitions"
+
+// maxFactBytes bounds the facts; the oldest go first.
+const maxFactBytes = 8 << 30
+
+// StreamState is what a partition's stream holds.
+type StreamState struct {
+	Partition int
+	Name      string
+	// Identity survives restarts and differs once the stream was deleted and
+	// made again.
+	Identity string
+	// FirstSeq is the oldest sequence number that is kept, LastSeq the newest
+	// ever given out. An empty stream has FirstSeq = LastSeq + 1.
+	FirstSeq, LastSeq uint64
+	Messages, Bytes   uint64
+	// Oldest is when the first kept record was stored; zero when empty.
+	Oldest time.Time
+}
+
+// prepare makes or adjusts streams and buckets. It returns backoff.Permanent
+// errors where trying again cannot help.
+func (b *Bus) prepare(ctx context.Context) error {
+	if err := b.checkPartitions(ctx); err != nil {
+		return err
+	}
+	for p := range b.opts.Partitions {
+		if err := b.ensureStream(ctx, b.inboundConfig(p)); err != nil {
+			return err
+		}
+	}
+	if err := b.ensureStream(ctx, b.factConfig()); err != nil {
+		return err
+	}
+	for _, bucket := range []string{channelsBucket, cursorsBucket, leasesBucket, healthBucket} {
+		if err := b.ensureBucket(ctx, bucket); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bus) inboundConfig(p int) natsjs.StreamConfig {
+	return natsjs.StreamConfig{
+		Name:               inboundStream(p),
+		Description:        "Parley: accepted events of one partition",
+		Subjects:           []string{inboundSubject(p)},
+		Retention:          natsjs.LimitsPolicy,
+		Discard:            natsjs.DiscardNew, // back-pressure, never drop
+		Storage:            natsjs.FileStorage,
+		Replicas:           b.opts.Replicas,
+		MaxBytes:           b.opts.MaxBytes,
+		AllowAtomicPublish: true,
+		Metadata:           map[string]string{partitionsKey: strconv.Itoa(b.opts.Partitions)},
+	}
+}
+
+func (b *Bus) factConfig() natsjs.StreamConfig {
+	return natsjs.StreamConfig{
+		Name:               factStream,
+		Description:        "Parley: what happened, as CloudEvents",
+		Subjects:           []string{factPrefix + ">"},
+		Retention:          natsjs.LimitsPolicy,
+		Discard:            natsjs.DiscardOld, // facts must never hold up work; readers are told
+		Storage:            natsjs.FileStorage,
+		Replicas:           b.opts.Replicas,
+		MaxAge:             min(b.opts.Retention, maxRetention),
+		MaxBytes:           maxFactBytes,
+		AllowAtomicPublish: true,
+	}
+}
+
+// checkPartitions refuses a count other than the one the streams were made for:
+// people would move between partitions, and their order would be lost.
+func (b *Bus) checkPartitions(ctx context.Context) error {
+	made := 0
+	found := 0
+	streams := b.js.ListStreams(ctx)
+	for info := range streams.Info() {
+		if !strings.HasPrefix(info.Config.Name, inboundPrefix) {
+			continue
+		}
+		found++
+		if n, err := strconv.Atoi(info.Config.Metadata[partitionsKey]); err == nil {
+			made = max(made, n)
+		}
+	}
+	if err := streams.Err(); err != nil {
+		return fmt.Errorf("list streams: %w", err)
+	}
+	if found == 0 || made == b.opts.Partitions && found <= made { // fewer: the first start was cut short
+		return nil
+	}
+	return backoff.Permanent(fmt.Errorf("%w: the streams %s* were made for %d partitions, %d are configured; "+
+		"set the partitions back to %d, or to change them stop every gateway, let the routers reach the end of all partitions, "+
+		"delete the streams and start with the new count",
+		ErrPartitions, inboundPrefix, max(made, found), b.opts.Partitions, max(made, found)))
+}
+
+// ensureStream creates a stream or changes what is safe to change on the one
+// that is there: limits and replicas. A difference that promises rest on is
+// refused.
+func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error {
+	s, err := b.js.Stream(ctx, want.Name)
+	if errors.Is(err, natsjs.ErrStreamNotFound) {
+		if _, err = b.js.CreateStream(ctx, want); err != nil {
+			return fmt.Errorf("create stream %s: %w", want.Name, settled(err))
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up stream %s: %w", want.Name, err)
+	}
+	have := s.CachedInfo().Config
+	if have.Retention != want.Retention || have.Storage != want.Storage || have.Discard != want.Discard || have.NoAck ||
+		have.PersistMode != natsjs.DefaultPersistMode || !equalSubjects(have.Subjects, want.Subjects) {
+		return backoff.Permanent(fmt.Errorf("stream %s exists with retention %s, storage %s, discard %s, subjects %v or acknowledgements that would break Parley's promises; "+
+			"rename or delete it if it is not Parley's", want.Name, have.Retention, have.Storage, have.Discard, have.Subjects))
+	}
+	next := have // what an operator added, such as placement, stays
+	next.Replicas, next.MaxBytes, next.MaxAge = want.Replicas, want.MaxBytes, want.MaxAge
+	next.AllowAtomicPublish = true
+	if next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes && next.MaxAge == have.MaxAge && have.AllowAtomicPublish {
+		return nil
+	}
+	b.log.Info("changing limits of a stream", "stream", want.Name, "replicas", next.Replicas, "max_bytes", next.MaxBytes, "max_age", next.MaxAge)
+	if _, err := b.js.UpdateStream(ctx, next); err != nil {
+		return fmt.Errorf("change stream %s: %w", want.Name, settled(err))
+	}
+	return nil
+}
+
+// ensureBucket creates a key-value bucket or adjusts its replicas.
+func (b *Bus) ensureBucket(ctx context.Context, name string) error {
+	kv, err := b.js.KeyValue(ctx, name)
+	if errors.Is(err, natsjs.ErrBucketNotFound) {
+		kv, err = b.js.CreateKeyValue(ctx, natsjs.KeyValueConfig{
+			Bucket:      name,
+			Description: "Parley",
+			History:     1,
+			Storage:     natsjs.FileStorage,
+			Replicas:    b.opts.Replicas,
+		})
+		if err != nil {
+			return fmt.Errorf("create bucket %s: %w", name, settled(err))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("look up bucket %s: %w", name, err)
+	}
+	s, err := b.js.Stream(ctx, kvStream(name))
+	if err != nil {
+		return fmt.Errorf("look up bucket %s: %w", name, err)
+	}
+	if cfg := s.CachedInfo().Config; cfg.Replicas != b.opts.Replicas {
+		cfg.Replicas = b.opts.Replicas
+		if _, err := b.js.UpdateStream(ctx, cfg); err != nil {
+			return fmt.Errorf("change bucket %s: %w", name, settled(err))
+		}
+	}
+	b.kv[name] = kv
+	return nil
+}
+
+// kvStream is the stream behind a bucket
+// (https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-8.md).
+func kvStream(bucket string) string { return "KV_" + bucket }
+
+// settled marks refusals as permanent: a 4xx answer does not change by asking again.
+func settled(err error) error {
+	var api *natsjs.APIError
+	if errors.As(err, &api) && api.Code >= 400 && api.Code < 500 {
+		return backoff.Permanent(err)
+	}
+	return err
+}
+
+func equalSubjects(a, b []string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	a, b = append([]string(nil), a...), append([]string(nil), b...)
+	sort.Strings(a)
+	sort.Strings(b)
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// Streams describes every partition's stream, in order.
+func (b *Bus) Streams(ctx context.Context) ([]StreamState, error) {
+	var all []StreamState
+	for p := range b.opts.Partitions {
+		st, err := b.streamState(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+func (b *Bus) streamState(ctx context.Context, partition int) (StreamState, error) {
+	s, err := b.stream(ctx, partition)
+	if err != nil {
+		return StreamState{}, err
+	}
+	info := s.CachedInfo()
+	st := StreamState{
+		Partition: partition,
+		Name:      info.Config.Name,
+		Identity:  identity(info),
+		FirstSeq:  info.State.FirstSeq,
+		LastSeq:   info.State.LastSeq,
+		Messages:  info.State.Msgs,
+		Bytes:     info.State.Bytes,
+	}
+	if info.State.Msgs > 0 {
+		st.Oldest = info.State.FirstTime
+	} else {
+		st.FirstSeq = info.State.LastSeq + 1 // a new stream says 0
+	}
+	return st, nil
+}
+
+// identity is the creation time: the server keeps it with the stream and never
+// gives the same one twice.
+func identity(info *natsjs.StreamInfo) string { return info.Created.UTC().Format(time.RFC3339Nano) }
+
+// stream looks up a partition's stream with its current state.
+func (b *Bus) stream(ctx context.Context, partition int) (natsjs.Stream, error) {
+	if partition < 0 || partition >= b.opts.Partitions {
+		return nil, fmt.Errorf("%w: there is no partition %d", ErrInvalid, partition)
+	}
+	s, err := b.js.Stream(ctx, inboundStream(partition))
+	if err != nil {
+		return nil, fmt.Errorf("look up partition %d: %w", partition, unavailable(err))
+	}
+	return s, nil
+}
+
+// Purge removes from a partition the records that are both below the sequence
+// number below, the lowest checkpoint, and older than olderThan; olderThan
+// shorter than the bus's retention counts as the retention. It returns how
+// many records went.
+func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan time.Duration) (uint64, error) {
+	s, err := b.stream(ctx, partition)
+	if err != nil {
+		return 0, err
+	}
+	before := s.CachedInfo().State
+	if before.Msgs == 0 || below <= before.FirstSeq {
+		return 0, nil
+	}
+	cut := b.now().Add(-max(olderThan, b.opts.Retention))
+	// Search the first kept record that is not old enough; sequence numbers that
+	// are gone count as the next one.
+	var failed error
+	span := min(below, before.LastSeq+1) - before.FirstSeq
+	n := sort.Search(int(span), func(i int) bool { //nolint:gosec // a stream has far fewer records
+		if failed != nil {
+			return true
+		}
+		msg, err := s.GetMsg(ctx, before.FirstSeq+uint64(i), natsjs.WithGetMsgSubject(inboundSubject(partition))) //nolint:gosec // not negative
+		if errors.Is(err, natsjs.ErrMsgNotFound) {
+			return true // nothing from here on
+		}
+		if err != nil {
+			failed = err
+			return true
+		}
+		return !msg.Time.Before(cut)
+	})
+	if failed != nil {
+		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(failed))
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	keep := before.FirstSeq + uint64(n) //nolint:gosec // not negative
+	if err := s.Purge(ctx, natsjs.WithPurgeSequence(keep)); err != nil {
+		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(err))
+	}
+	after, err := s.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(err))
+	}
+	return after.State.FirstSeq - before.FirstSeq, nil
+}
+
+// unavailable marks failures of the way to NATS, as opposed to answers from it.
+func unavailable(err error) error {
+	var api *natsjs.APIError
+	if err == nil || errors.As(err, &api) && api.Code < 500 || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
