@@ -15,6 +15,9 @@ type Capabilities struct {
 	TextUnit   TextUnit
 	// Attachments is the largest size in bytes per kind that can be sent.
 	Attachments map[events.ContentType]int64
+	// Captionless are those of Attachments that carry no caption, although
+	// MaxCaption is set.
+	Captionless []events.ContentType
 	// MaxFetch is the largest file in bytes that OpenMedia can fetch.
 	MaxFetch int64
 	// ReplyWindow is how long after a person's last message free text may be

@@ -2,6 +2,7 @@ package transports
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"time"
@@ -40,6 +41,16 @@ type Webhook interface {
 	// cannot be understood yields an event of content type Unsupported, never
 	// an error.
 	ParseWebhook(r *http.Request, body []byte) (Callback, error)
+}
+
+// Reparser is a transport that can read its own stored payloads again, once it
+// has learned what it did not understand at first.
+type Reparser interface {
+	// Reparse decodes an Inbound.Raw as ParseWebhook or Poll would have, without
+	// authentication: it was accepted before. A payload that still cannot be
+	// understood yields an event of content type Unsupported; an error says that
+	// raw is no stored payload at all.
+	Reparse(raw json.RawMessage) ([]events.Inbound, error)
 }
 
 // Callback is a decoded provider request.

@@ -1,0 +1,174 @@
+package telegram
+
+import "encoding/json"
+
+// The parts of the Bot API's objects that are read, by their names there
+// (https://core.telegram.org/bots/api#available-types). Ids have up to 52
+// significant bits.
+type (
+	update struct {
+		UpdateID          int64                   `json:"update_id"`
+		Message           *message                `json:"message"`
+		EditedMessage     *message                `json:"edited_message"`
+		ChannelPost       *message                `json:"channel_post"`
+		EditedChannelPost *message                `json:"edited_channel_post"`
+		Reaction          *messageReactionUpdated `json:"message_reaction"`
+		Callback          *callbackQuery          `json:"callback_query"`
+		MyChatMember      *chatMemberUpdated      `json:"my_chat_member"`
+	}
+
+	user struct {
+		ID           int64  `json:"id"`
+		IsBot        bool   `json:"is_bot"`
+		FirstName    string `json:"first_name"`
+		LastName     string `json:"last_name"`
+		Username     string `json:"username"`
+		LanguageCode string `json:"language_code"`
+	}
+
+	chat struct {
+		ID        int64  `json:"id"`
+		Type      string `json:"type"`
+		Title     string `json:"title"`
+		FirstName string `json:"first_name"`
+		LastName  string `json:"last_name"`
+		Username  string `json:"username"`
+	}
+
+	message struct {
+		MessageID       int64           `json:"message_id"`
+		From            *user           `json:"from"`
+		Chat            chat            `json:"chat"`
+		Date            int64           `json:"date"`
+		EditDate        int64           `json:"edit_date"`
+		ForwardOrigin   *messageOrigin  `json:"forward_origin"`
+		ReplyTo         *repliedMessage `json:"reply_to_message"`
+		Quote           *textQuote      `json:"quote"`
+		MediaGroupID    string          `json:"media_group_id"`
+		Text            string          `json:"text"`
+		Entities        []entity        `json:"entities"`
+		Caption         string          `json:"caption"`
+		CaptionEntities []entity        `json:"caption_entities"`
+		Animation       *file           `json:"animation"`
+		Audio           *file           `json:"audio"`
+		Document        *file           `json:"document"`
+		Photo           []file          `json:"photo"`
+		Sticker         *file           `json:"sticker"`
+		Video           *file           `json:"video"`
+		VideoNote       *file           `json:"video_note"`
+		Voice           *file           `json:"voice"`
+		Contact         *contact        `json:"contact"`
+		Location        *location       `json:"location"`
+		Venue           *venue          `json:"venue"`
+		Dice            *dice           `json:"dice"`
+		Poll            *poll           `json:"poll"`
+	}
+
+	repliedMessage struct {
+		MessageID int64 `json:"message_id"`
+		Chat      chat  `json:"chat"`
+	}
+
+	textQuote struct {
+		Text string `json:"text"`
+	}
+
+	messageOrigin struct {
+		SenderUser     *user  `json:"sender_user"`
+		SenderUserName string `json:"sender_user_name"`
+		SenderChat     *chat  `json:"sender_chat"`
+		Chat           *chat  `json:"chat"`
+	}
+
+	entity struct {
+		Type   string `json:"type"`
+		Offset int    `json:"offset"`
+		Length int    `json:"length"`
+		URL    string `json:"url"`
+		User   *user  `json:"user"`
+	}
+
+	// file is any of PhotoSize, Animation, Audio, Document, Sticker, Video,
+	// VideoNote and Voice. A VideoNote's side is its length.
+	file struct {
+		FileID       string `json:"file_id"`
+		FileUniqueID string `json:"file_unique_id"`
+		Width        int    `json:"width"`
+		Height       int    `json:"height"`
+		Length       int    `json:"length"`
+		Duration     int    `json:"duration"`
+		Performer    string `json:"performer"`
+		Title        string `json:"title"`
+		FileName     string `json:"file_name"`
+		MIMEType     string `json:"mime_type"`
+		FileSize     int64  `json:"file_size"`
+		Emoji        string `json:"emoji"`
+	}
+
+	contact struct {
+		PhoneNumber string `json:"phone_number"`
+		FirstName   string `json:"first_name"`
+		LastName    string `json:"last_name"`
+		UserID      int64  `json:"user_id"`
+	}
+
+	location struct {
+		Latitude  float64 `json:"latitude"`
+		Longitude float64 `json:"longitude"`
+	}
+
+	venue struct {
+		Location location `json:"location"`
+		Title    string   `json:"title"`
+		Address  string   `json:"address"`
+	}
+
+	dice struct {
+		Emoji string `json:"emoji"`
+		Value int    `json:"value"`
+	}
+
+	poll struct {
+		Question string `json:"question"`
+	}
+
+	messageReactionUpdated struct {
+		Chat        chat           `json:"chat"`
+		MessageID   int64          `json:"message_id"`
+		User        *user          `json:"user"`
+		Date        int64          `json:"date"`
+		NewReaction []reactionType `json:"new_reaction"`
+	}
+
+	reactionType struct {
+		Type          string `json:"type"`
+		Emoji         string `json:"emoji"`
+		CustomEmojiID string `json:"custom_emoji_id"`
+	}
+
+	callbackQuery struct {
+		ID            string          `json:"id"`
+		From          *user           `json:"from"`
+		Message       *repliedMessage `json:"message"`
+		Data          string          `json:"data"`
+		GameShortName string          `json:"game_short_name"`
+	}
+
+	chatMemberUpdated struct {
+		Chat          chat  `json:"chat"`
+		From          *user `json:"from"`
+		Date          int64 `json:"date"`
+		NewChatMember struct {
+			Status string `json:"status"`
+		} `json:"new_chat_member"`
+	}
+
+	// anyUpdate is what the objects of updates that are not known here tend to
+	// share.
+	anyUpdate struct {
+		From *user           `json:"from"`
+		User *user           `json:"user"`
+		Chat *chat           `json:"chat"`
+		Date json.RawMessage `json:"date"`
+	}
+)
