@@ -4,27 +4,41 @@
 -- +goose Up
 -- +goose StatementBegin
 DO $$
+DECLARE
+    wanted text;
+    -- Since 16 a membership need not allow SET ROLE.
+    usable text := CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
     IF current_setting('server_version_num')::int < 150000 THEN
         RAISE EXCEPTION 'PostgreSQL 15 or later is needed, this is %', current_setting('server_version')
             USING HINT = 'ON DELETE SET NULL with a column list came with version 15. Upgrade the server.';
     END IF;
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)) THEN
+        RAISE WARNING 'role % is not bound by row security', current_user
+            USING HINT = 'Parley works all the same; let an ordinary role own its database, so that a mistake stays within one tenant.';
+    END IF;
     -- Roles belong to the whole server, so another database's migration may
     -- have made them already, or be making them now.
-    BEGIN
-        CREATE ROLE parley_api NOLOGIN NOINHERIT;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-    END;
-    BEGIN
-        CREATE ROLE parley_worker NOLOGIN NOINHERIT;
-    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
-    END;
-    IF NOT pg_has_role(current_user, 'parley_api', 'MEMBER') THEN
-        EXECUTE format('GRANT parley_api TO %I', current_user);
-    END IF;
-    IF NOT pg_has_role(current_user, 'parley_worker', 'MEMBER') THEN
-        EXECUTE format('GRANT parley_worker TO %I', current_user);
-    END IF;
+    FOREACH wanted IN ARRAY ARRAY['parley_api', 'parley_worker'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            BEGIN
+                EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT', wanted);
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+            END;
+        END IF;
+        IF NOT pg_has_role(current_user, wanted, usable) THEN
+            BEGIN
+                EXECUTE format('GRANT %I TO %I', wanted, current_user);
+            EXCEPTION WHEN unique_violation THEN NULL;
+            END;
+        END IF;
+    END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE EXCEPTION 'role % may neither create the roles parley_api and parley_worker nor join them: %', current_user, SQLERRM
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = format('Let an administrator run these once, leaving out a role that exists: '
+                  'CREATE ROLE parley_api NOLOGIN NOINHERIT; CREATE ROLE parley_worker NOLOGIN NOINHERIT; '
+                  'GRANT parley_api, parley_worker TO %I;', current_user);
 END
 $$;
 -- +goose StatementEnd
@@ -96,6 +110,11 @@ CALL parley_isolate('core_passports');
 GRANT SELECT ON core_passports TO parley_api;
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+-- A backup by an ordinary role is pg_dump --role=parley_worker --enable-row-security,
+-- which also reads the sequences and the table of applied migrations. The owner
+-- would dump empty tables.
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
+GRANT SELECT ON parley_migrations TO parley_worker;
 
 -- +goose Down
 DROP TABLE core_passports, core_uploads, core_users, tenants;

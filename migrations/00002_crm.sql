@@ -69,7 +69,9 @@ END
 $$;
 -- +goose StatementEnd
 CREATE TRIGGER parley_clients_blank_to_null BEFORE INSERT OR UPDATE OF phone_number, pin ON crm_clients
-    FOR EACH ROW EXECUTE FUNCTION parley_clients_blank_to_null();
+    FOR EACH ROW WHEN (NEW.phone_number IS DISTINCT FROM nullif(btrim(NEW.phone_number), '')
+                       OR NEW.pin IS DISTINCT FROM nullif(btrim(NEW.pin), ''))
+    EXECUTE FUNCTION parley_clients_blank_to_null();
 
 CREATE TABLE crm_client_contacts (
     id            serial       PRIMARY KEY,
@@ -154,16 +156,19 @@ CALL parley_isolate('crm_chat_members');
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_members TO parley_api;
 
 -- A member is a user or a client. A CHECK would also stop the ON DELETE SET
--- NULL that makes a user a former agent; that one runs inside a trigger.
+-- NULL that makes a user a former agent; that one is an UPDATE inside a trigger
+-- of the foreign key. Afterwards the former agent's row can still be changed.
 -- +goose StatementBegin
 CREATE FUNCTION parley_members_somebody() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NEW.user_id IS NULL AND NEW.client_id IS NULL AND pg_trigger_depth() = 1 THEN
-        RAISE EXCEPTION 'a chat member is a user or a client'
-            USING ERRCODE = 'check_violation', CONSTRAINT = 'parley_members_somebody', TABLE = 'crm_chat_members',
-                  HINT = 'Set user_id or client_id.';
+    IF TG_OP = 'UPDATE' THEN
+        IF pg_trigger_depth() > 1 OR (OLD.user_id IS NULL AND OLD.client_id IS NULL) THEN
+            RETURN NEW;
+        END IF;
     END IF;
-    RETURN NEW;
+    RAISE EXCEPTION 'a chat member is a user or a client'
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'parley_members_somebody', TABLE = 'crm_chat_members',
+              HINT = 'Set user_id or client_id.';
 END
 $$;
 -- +goose StatementEnd
@@ -225,7 +230,10 @@ ALTER TABLE crm_chat_messages
     -- members to another chat; their messages follow.
     ADD CONSTRAINT fk_crm_chat_messages_sender_id FOREIGN KEY (tenant_id, chat_id, sender_id)
         REFERENCES crm_chat_members (tenant_id, chat_id, id)
-        ON UPDATE CASCADE ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
+        ON UPDATE CASCADE ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
+    -- Without it a tenant could take another channel's dedupe keys.
+    ADD CONSTRAINT parley_messages_channel FOREIGN KEY (tenant_id, channel_id)
+        REFERENCES parley_channels (tenant_id, id) DEFERRABLE INITIALLY DEFERRED;
 CALL parley_isolate('crm_chat_messages');
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_messages TO parley_api;
 
@@ -236,7 +244,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_messages TO parley_api;
 CREATE FUNCTION parley_messages_complete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.direction IS NULL THEN
-        SELECT CASE WHEN m.client_id IS NOT NULL THEN 'in' ELSE 'out' END INTO NEW.direction
+        -- Who is both speaks for the business; who is neither did, once.
+        SELECT CASE WHEN m.user_id IS NULL AND m.client_id IS NOT NULL THEN 'in' ELSE 'out' END INTO NEW.direction
           FROM crm_chat_members m WHERE m.id = NEW.sender_id;
         NEW.direction := coalesce(NEW.direction, 'out');
     END IF;
@@ -248,6 +257,10 @@ BEGIN
            last_message_at = greatest(last_message_at, NEW.created_at)
      WHERE id = NEW.chat_id
     RETURNING last_seq INTO NEW.seq;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'chat % does not exist in this tenant', NEW.chat_id
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'fk_crm_chat_messages_chat_id', TABLE = 'crm_chat_messages';
+    END IF;
     RETURN NEW;
 END
 $$;
@@ -285,6 +298,7 @@ CALL parley_isolate('crm_message_templates');
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_message_templates TO parley_api;
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
 DROP TABLE crm_message_templates, crm_chat_message_attachments, crm_chat_messages,

@@ -34,6 +34,11 @@ CREATE TABLE parley_partitions (
     ignored         bigint      NOT NULL DEFAULT 0,
     quarantined     bigint      NOT NULL DEFAULT 0,
     fenced          bigint      NOT NULL DEFAULT 0,
+    -- Which stream of that name this is: raised when an operator adopts a new
+    -- one, so that its sequence numbers do not collide with the old one's rows.
+    incarnation     integer     NOT NULL DEFAULT 0,
+    -- Messages and updates stored from earlier incarnations.
+    carried         bigint      NOT NULL DEFAULT 0,
     updated_at      timestamptz NOT NULL DEFAULT now(),
     CHECK (last_seq >= base_seq)
 ) WITH (fillfactor = 10);
@@ -65,6 +70,7 @@ $$;
 CREATE TABLE parley_ignored (
     stream_partition smallint    NOT NULL,
     stream_seq       bigint      NOT NULL,
+    incarnation      integer     NOT NULL DEFAULT 0,
     tenant_id        uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
     channel_id       uuid        NOT NULL,
     event_id         uuid        NOT NULL,
@@ -72,7 +78,7 @@ CREATE TABLE parley_ignored (
     -- The whole event, where a person may want it back (a blocked client).
     event            jsonb,
     accepted_at      timestamptz NOT NULL,
-    PRIMARY KEY (stream_partition, stream_seq)
+    PRIMARY KEY (stream_partition, incarnation, stream_seq)
 );
 CREATE INDEX parley_ignored_tenant ON parley_ignored (tenant_id, accepted_at);
 CALL parley_isolate('parley_ignored');
@@ -86,6 +92,7 @@ CREATE TABLE parley_quarantine (
     tenant_id        uuid        REFERENCES tenants (id) ON DELETE CASCADE,
     stream_partition smallint    NOT NULL,
     stream_seq       bigint      NOT NULL,
+    incarnation      integer     NOT NULL DEFAULT 0,
     event            bytea       NOT NULL,
     -- Plain words, and the database's SQLSTATE when it was the one to refuse.
     reason           text        NOT NULL,
@@ -93,7 +100,7 @@ CREATE TABLE parley_quarantine (
     created_at       timestamptz NOT NULL DEFAULT now(),
     replayed_at      timestamptz,
     replay_outcome   text,
-    UNIQUE (stream_partition, stream_seq)
+    UNIQUE (stream_partition, incarnation, stream_seq)
 );
 CREATE INDEX parley_quarantine_tenant ON parley_quarantine (tenant_id);
 CREATE INDEX parley_quarantine_waiting ON parley_quarantine (id) WHERE replayed_at IS NULL;
@@ -168,35 +175,63 @@ END
 $$;
 -- +goose StatementEnd
 
--- Messages that left with their chat, by partition: the ledger's other side. A
--- message deleted by hand is not counted here, so the audit misses it.
+-- What left with its chat or tenant, by partition: the ledger's other side. A
+-- row deleted by hand is not counted here, so the audit misses it.
 CREATE TABLE parley_erasures (
     id               bigserial   PRIMARY KEY,
     stream_partition smallint    NOT NULL,
-    messages         bigint      NOT NULL,
+    incarnation      integer     NOT NULL DEFAULT 0,
+    -- Messages and updates that the ledger counts as persisted.
+    messages         bigint      NOT NULL DEFAULT 0,
+    ignored          bigint      NOT NULL DEFAULT 0,
+    quarantined      bigint      NOT NULL DEFAULT 0,
     at               timestamptz NOT NULL DEFAULT now()
 );
-GRANT SELECT, INSERT ON parley_erasures TO parley_worker, parley_api;
+GRANT SELECT, INSERT ON parley_erasures TO parley_worker;
+-- The triggers below run as whoever deletes.
+GRANT INSERT ON parley_erasures TO parley_api;
 
+-- A cascade is known by the parent that is gone. pg_trigger_depth() would not
+-- tell: a foreign key's action leaves its statement triggers to the outer query.
+-- The look-up is a subquery that stays one, so that deleting one row never scans
+-- the parents.
 -- +goose StatementBegin
 CREATE FUNCTION parley_messages_erased() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    -- Depth 1 is a DELETE that names messages; deeper is a cascade.
-    IF pg_trigger_depth() > 1 THEN
-        INSERT INTO parley_erasures (stream_partition, messages)
-        SELECT stream_partition, count(*) FROM gone
-         WHERE stream_partition IS NOT NULL AND NOT late GROUP BY 1;
-    END IF;
+    INSERT INTO parley_erasures (stream_partition, messages)
+    SELECT g.stream_partition, count(*) FROM gone g
+     WHERE g.stream_partition IS NOT NULL AND NOT g.late
+       AND (SELECT c.id FROM crm_chats c WHERE c.id = g.chat_id) IS NULL
+     GROUP BY 1;
     RETURN NULL;
 END
 $$;
-CREATE FUNCTION parley_rows_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION parley_updates_erased() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_trigger_depth() > 1 THEN
-        INSERT INTO parley_erasures (stream_partition, messages)
-        SELECT stream_partition, count(*) FROM gone
-         WHERE stream_partition IS NOT NULL GROUP BY 1;
-    END IF;
+    INSERT INTO parley_erasures (stream_partition, messages)
+    SELECT g.stream_partition, count(*) FROM gone g
+     WHERE g.stream_partition IS NOT NULL
+       AND (g.message_id IS NOT NULL AND (SELECT m.id FROM crm_chat_messages m WHERE m.id = g.message_id) IS NULL
+            OR (SELECT t.id FROM tenants t WHERE t.id = g.tenant_id) IS NULL)
+     GROUP BY 1;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION parley_ignored_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO parley_erasures (stream_partition, incarnation, ignored)
+    SELECT g.stream_partition, g.incarnation, count(*) FROM gone g
+     WHERE (SELECT t.id FROM tenants t WHERE t.id = g.tenant_id) IS NULL
+     GROUP BY 1, 2;
+    RETURN NULL;
+END
+$$;
+CREATE FUNCTION parley_quarantine_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO parley_erasures (stream_partition, incarnation, quarantined)
+    SELECT g.stream_partition, g.incarnation, count(*) FROM gone g
+     WHERE g.tenant_id IS NOT NULL AND (SELECT t.id FROM tenants t WHERE t.id = g.tenant_id) IS NULL
+     GROUP BY 1, 2;
     RETURN NULL;
 END
 $$;
@@ -204,12 +239,18 @@ $$;
 CREATE TRIGGER parley_messages_erased AFTER DELETE ON crm_chat_messages
     REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_messages_erased();
 CREATE TRIGGER parley_updates_erased AFTER DELETE ON parley_updates
-    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_rows_erased();
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_updates_erased();
+CREATE TRIGGER parley_ignored_erased AFTER DELETE ON parley_ignored
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_ignored_erased();
+CREATE TRIGGER parley_quarantine_erased AFTER DELETE ON parley_quarantine
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_quarantine_erased();
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
 DROP TRIGGER parley_messages_erased ON crm_chat_messages;
 DROP TABLE parley_erasures, parley_leases, parley_facts, parley_updates, parley_quarantine,
     parley_ignored, parley_partitions, parley_identities;
-DROP FUNCTION parley_messages_erased, parley_rows_erased, parley_fence, parley_advance;
+DROP FUNCTION parley_messages_erased, parley_updates_erased, parley_ignored_erased,
+    parley_quarantine_erased, parley_fence, parley_advance;

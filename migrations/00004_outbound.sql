@@ -33,11 +33,16 @@ CREATE TABLE parley_deliveries (
     created_at      timestamptz NOT NULL DEFAULT now(),
     updated_at      timestamptz NOT NULL DEFAULT now(),
     UNIQUE (message_id),
+    UNIQUE (tenant_id, id),
     CONSTRAINT parley_deliveries_message FOREIGN KEY (tenant_id, message_id)
         REFERENCES crm_chat_messages (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT parley_deliveries_channel FOREIGN KEY (tenant_id, channel_id)
         REFERENCES parley_channels (tenant_id, id)
         -- A tenant's deletion takes both away, in either order.
+        DEFERRABLE INITIALLY DEFERRED,
+    -- Deferred for the deletion of a chat; follows a member that a merge moves.
+    CONSTRAINT parley_deliveries_member FOREIGN KEY (tenant_id, chat_id, member_id)
+        REFERENCES crm_chat_members (tenant_id, chat_id, id) ON UPDATE CASCADE
         DEFERRABLE INITIALLY DEFERRED
 ) WITH (fillfactor = 70);
 -- What may be claimed, and what a lane still waits for.
@@ -45,12 +50,13 @@ CREATE INDEX parley_deliveries_due ON parley_deliveries (channel_id, due_at, id)
 CREATE INDEX parley_deliveries_lane ON parley_deliveries (channel_id, lane, id)
     WHERE state IN ('queued', 'sending', 'uncertain');
 CREATE INDEX parley_deliveries_channel ON parley_deliveries (channel_id);
+CREATE INDEX parley_deliveries_member ON parley_deliveries (member_id);
 CREATE INDEX parley_deliveries_trouble ON parley_deliveries (tenant_id, id) WHERE state IN ('uncertain', 'failed');
 CALL parley_isolate('parley_deliveries');
 GRANT SELECT, INSERT, UPDATE ON parley_deliveries TO parley_api;
 
 CREATE TABLE parley_attempts (
-    delivery_id   bigint      NOT NULL REFERENCES parley_deliveries (id) ON DELETE CASCADE,
+    delivery_id   bigint      NOT NULL,
     part          smallint    NOT NULL,
     attempt       integer     NOT NULL,
     tenant_id     uuid        NOT NULL DEFAULT parley_tenant(),
@@ -68,7 +74,9 @@ CREATE TABLE parley_attempts (
     words         text,
     started_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at   timestamptz,
-    PRIMARY KEY (delivery_id, part, attempt)
+    PRIMARY KEY (delivery_id, part, attempt),
+    CONSTRAINT parley_attempts_delivery FOREIGN KEY (tenant_id, delivery_id)
+        REFERENCES parley_deliveries (tenant_id, id) ON DELETE CASCADE
 ) WITH (fillfactor = 80);
 -- Statuses, replies and reactions find our message by the provider's id.
 CREATE UNIQUE INDEX parley_attempts_provider ON parley_attempts (channel_id, provider_chat, provider_id)
@@ -78,6 +86,7 @@ CALL parley_isolate('parley_attempts');
 GRANT SELECT ON parley_attempts TO parley_api;
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
 DROP TABLE parley_attempts, parley_deliveries;
