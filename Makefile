@@ -1,0 +1,90 @@
+# Parley's commands. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The demo's data. The default is a folder that PostgreSQL's own user can reach when
+# root runs the demo: a server refuses to run as root, and /root is closed to others.
+DATA ?= /var/tmp/parley-demo-$(shell id -u)
+
+# How long each fuzz target runs, and each package's tests may.
+FUZZTIME ?= 20s
+TESTTIME ?= 10m
+
+# A checkout without git (an archive, a container's build context) still gets a version.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+LINT := go tool -modfile=deploy/tools.mod golangci-lint
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: postgres build ## start Parley with a demo inbox and stand-in providers (DATA=folder)
+	./bin/parley demo --data-dir '$(DATA)'
+
+.PHONY: build
+build: go ## build ./bin/parley
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley ./cmd/parley
+
+.PHONY: test
+test: go postgres cc ## run every test, with the race detector
+	CGO_ENABLED=1 go test -race -timeout $(TESTTIME) ./...
+
+.PHONY: check
+check: go postgres format vet lint ## formatting, vet, linters, import rules, migrations from empty
+	go test -run 'TestImport' ./cmd/parley
+	go test -run 'TestMigrat' ./store/...
+
+.PHONY: format
+format: go
+	@unformatted="$$($(LINT) fmt --diff)" || { printf '%s\n' "$$unformatted"; \
+		echo 'not formatted: run make fmt'; exit 1; }
+
+.PHONY: fmt
+fmt: go ## format the code
+	$(LINT) fmt
+
+.PHONY: vet
+vet: go
+	go vet ./...
+
+.PHONY: lint
+lint: go
+	$(LINT) run
+
+.PHONY: bench
+bench: go postgres ## measure throughput and latency on this machine
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley-bench ./cmd/parley-bench
+	./bin/parley-bench all
+
+# One at a time: go test -fuzz takes one target of one package.
+.PHONY: fuzz
+fuzz: go ## run every fuzz target for a while (FUZZTIME=20s each)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$(dirname "$$file") $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null; \
+		done; \
+	done
+
+.PHONY: postgres
+postgres: ## install PostgreSQL 15 or later if it is missing
+	@deploy/install-deps.sh postgres
+
+# The race detector is C.
+.PHONY: cc
+cc:
+	@deploy/install-deps.sh cc
+
+.PHONY: go
+go:
+	@command -v go >/dev/null || { \
+		echo 'Go is not installed, or not on the PATH. Parley needs 1.26 or later: https://go.dev/doc/install' >&2; exit 1; }
+
+.PHONY: clean
+clean: ## remove what was built (the demo's data stays)
+	rm -rf bin

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# Installs what Parley needs and this machine lacks, through its package manager:
+#
+#   install-deps.sh postgres   the programs of PostgreSQL 15 or later
+#   install-deps.sh cc         a C compiler, for tests with the race detector
+#
+# Does nothing when they are there. Starts no server: Parley runs its own from the
+# programs, as package store/localpg does, which looks in the same places.
+set -euo pipefail
+
+min=15
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+    say "$@"
+    exit 1
+}
+
+# Only installing needs root; everything else runs as whoever calls.
+as_root() {
+    say "+ $*"
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        die "This needs root, and there is no sudo. As root, run: $*"
+    fi
+}
+
+# The major version of the server programs in a folder; fails when there are none.
+major_in() {
+    [ -x "$1/initdb" ] && [ -x "$1/postgres" ] || return 1
+    "$1/postgres" --version 2>/dev/null | sed -n 's/.*(PostgreSQL) \([0-9][0-9]*\).*/\1/p' | grep .
+}
+
+# The folder of a new enough PostgreSQL; fails when there is none.
+find_postgres() {
+    local dirs dir major
+    IFS=: read -r -a dirs <<<"$PATH"
+    if command -v pg_config >/dev/null; then
+        dirs+=("$(pg_config --bindir)")
+    fi
+    dirs+=(/usr/lib/postgresql/*/bin /usr/pgsql-*/bin /usr/libexec/postgresql*
+        /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin
+        /usr/local/pgsql*/bin /usr/local/bin)
+    for dir in "${dirs[@]}"; do
+        if major=$(major_in "$dir") && [ "$major" -ge "$min" ]; then
+            printf '%s\n' "$dir"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# What the package lists offer: the newest of names that match and are at least $min.
+# Reads one name per line, for example postgresql-17.
+newest() {
+    sed -n 's/^postgresql\([-@]*\)\([0-9][0-9]*\)\(-server\)*$/\2 &/p' |
+        sort -rn | awk -v min="$min" '$1 >= min { print $2; exit }'
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+}
+
+apt_postgres() {
+    # A fresh machine's or container's package lists are empty.
+    as_root apt-get update -q
+    local package conf=/etc/postgresql-common/createcluster.d/parley.conf
+    package=$(apt-cache search --names-only '^postgresql-[0-9]+$' | cut -d' ' -f1 | newest) || true
+    [ -n "$package" ] || die "This system's packages offer no PostgreSQL $min or later." \
+        "Add the project's own repository: https://www.postgresql.org/download/linux/"
+    # Debian's package makes a cluster and starts it as a service. It does neither when
+    # told so beforehand, which is for this once: a later installation is not Parley's.
+    apt_install postgresql-common
+    as_root mkdir -p "${conf%/*}"
+    echo 'create_main_cluster = false' | as_root tee "$conf" >/dev/null
+    trap 'as_root rm -f '"$conf" EXIT
+    apt_install "$package"
+}
+
+# Fedora and RHEL name the default version postgresql-server, others postgresql17-server
+# or put them into module streams. Installing makes no cluster and starts nothing.
+dnf_postgres() {
+    local dnf=$1 package version
+    package=$("$dnf" -q repoquery --qf '%{name}\n' 'postgresql*-server' 2>/dev/null | newest) || true
+    if [ -z "$package" ]; then
+        version=$("$dnf" -q repoquery --latest-limit 1 --qf '%{version}\n' postgresql-server 2>/dev/null |
+            cut -d. -f1 | sort -rn | head -n1)
+        if [ "${version:-0}" -ge "$min" ]; then
+            package=postgresql-server
+        elif "$dnf" -q module list postgresql 2>/dev/null | grep -qE '^postgresql +16 '; then
+            as_root "$dnf" -y module enable postgresql:16
+            package=postgresql-server
+        else
+            die "This system's packages offer no PostgreSQL $min or later." \
+                "Add the project's own repository: https://www.postgresql.org/download/linux/"
+        fi
+    fi
+    as_root "$dnf" -y install "$package"
+}
+
+apk_postgres() {
+    as_root apk update
+    local package
+    package=$(apk search -q 'postgresql*' | sed -n 's/^\(postgresql[0-9][0-9]*\)$/\1/p' | newest) || true
+    [ -n "$package" ] || die "This system's packages offer no PostgreSQL $min or later."
+    as_root apk add "$package"
+}
+
+brew_postgres() {
+    local package
+    package=$(brew search '/^postgresql@[0-9]+$/' 2>/dev/null | newest) || true
+    # Homebrew refuses to run as root, and starts no service unless asked.
+    say "+ brew install ${package:=postgresql@17}"
+    brew install "$package"
+}
+
+unknown_system() {
+    die "No apt-get, dnf, yum, apk or brew here. Install $1 by hand${2:+: $2}"
+}
+
+postgres() {
+    local dir
+    if dir=$(find_postgres); then
+        return 0
+    fi
+    say "PostgreSQL $min or later is not installed. Installing it; no service is started."
+    if command -v apt-get >/dev/null; then
+        apt_postgres
+    elif command -v dnf >/dev/null; then
+        dnf_postgres dnf
+    elif command -v yum >/dev/null; then
+        dnf_postgres yum
+    elif command -v apk >/dev/null; then
+        apk_postgres
+    elif command -v brew >/dev/null; then
+        brew_postgres
+    else
+        unknown_system "PostgreSQL $min or later" https://www.postgresql.org/download/
+    fi
+    dir=$(find_postgres) || die "The installation ended well, but no PostgreSQL $min or later is to be found."
+    say "PostgreSQL $(major_in "$dir") is in $dir."
+}
+
+cc() {
+    local compiler
+    # The one go would call, without its options.
+    compiler=$(go env CC 2>/dev/null) || compiler=gcc
+    if command -v "${compiler%% *}" >/dev/null; then
+        return 0
+    fi
+    say "A C compiler is not installed; tests with the race detector need one. Installing gcc."
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update -q
+        apt_install gcc libc6-dev
+    elif command -v dnf >/dev/null; then
+        as_root dnf -y install gcc glibc-devel
+    elif command -v yum >/dev/null; then
+        as_root yum -y install gcc glibc-devel
+    elif command -v apk >/dev/null; then
+        as_root apk add gcc musl-dev
+    elif command -v xcode-select >/dev/null; then
+        die "Install Apple's command line tools: xcode-select --install"
+    else
+        unknown_system "a C compiler"
+    fi
+}
+
+case "${1:-postgres}" in
+postgres) postgres ;;
+cc) cc ;;
+*) die "usage: $0 [postgres|cc]" ;;
+esac
