@@ -136,7 +136,7 @@ func inspect(ctx context.Context, dir string) (Install, error) {
 			return Install{}, os.ErrNotExist
 		}
 	}
-	out, err := exec.CommandContext(ctx, in.bin("postgres"), "--version").Output()
+	out, err := exec.CommandContext(ctx, in.bin("postgres"), "--version").Output() //nolint:gosec // a program of a folder that is searched on purpose
 	if err != nil {
 		return Install{}, fmt.Errorf("asking %s for its version: %w", in.bin("postgres"), err)
 	}

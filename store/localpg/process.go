@@ -20,7 +20,7 @@ func runsIn(ctx context.Context, pid int, cluster string) bool {
 	}
 	// No /proc (macOS), or it hides other people's processes.
 	id := strconv.Itoa(pid)
-	out, err := exec.CommandContext(ctx, "ps", "-ww", "-o", "stat=,command=", "-p", id).Output()
+	out, err := exec.CommandContext(ctx, "ps", "-ww", "-o", "stat=,command=", "-p", id).Output() //nolint:gosec // id is a number
 	line := strings.TrimSpace(string(out))
 	return err == nil && !strings.HasPrefix(line, "Z") &&
 		strings.Contains(line, "postgres") && strings.Contains(line, cluster)
