@@ -1,0 +1,312 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf16"
+)
+
+// params are a method's parameters, however they came, and its uploaded files.
+type params struct {
+	values url.Values
+	files  map[string]upload
+}
+
+type upload struct {
+	name    string
+	size    int64
+	content []byte // nil when larger than is kept
+}
+
+func (p params) get(name string) string { return p.values.Get(name) }
+
+func (p params) int(name string) int64 {
+	n, _ := strconv.ParseInt(p.get(name), 10, 64)
+	return n
+}
+
+func jsonParams(fields map[string]json.RawMessage) params {
+	p := params{values: url.Values{}}
+	for name, raw := range fields {
+		var s string
+		if json.Unmarshal(raw, &s) == nil {
+			p.values.Set(name, s)
+		} else {
+			p.values.Set(name, string(raw))
+		}
+	}
+	return p
+}
+
+const (
+	maxForm       = 10 << 20 // all of a request but its files
+	maxUploadSize = 50 << 20 // https://core.telegram.org/bots/api#sending-files
+	keptUpload    = 1 << 20  // ours: what a bot sends is kept for the phone up to here
+)
+
+// errTooLarge says that an upload has more than maxUploadSize bytes.
+var errTooLarge = errors.New("too large")
+
+// readParams takes the four ways of passing parameters
+// (https://core.telegram.org/bots/api#making-requests).
+func readParams(r *http.Request) (params, error) {
+	p := params{values: r.URL.Query()}
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch kind {
+	case "multipart/form-data":
+		return p, p.readMultipart(r)
+	case "application/json":
+		var fields map[string]json.RawMessage
+		if err := json.NewDecoder(io.LimitReader(r.Body, maxForm)).Decode(&fields); err != nil {
+			return p, err
+		}
+		for name, values := range jsonParams(fields).values {
+			p.values[name] = values
+		}
+	case "application/x-www-form-urlencoded":
+		body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
+		if err != nil {
+			return p, err
+		}
+		form, err := url.ParseQuery(string(body))
+		for name, values := range form {
+			p.values[name] = values
+		}
+		return p, err
+	}
+	return p, nil
+}
+
+func (p *params) readMultipart(r *http.Request) error {
+	in, err := r.MultipartReader()
+	if err != nil {
+		return err
+	}
+	p.files = map[string]upload{}
+	for {
+		part, err := in.NextPart()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if part.FileName() == "" {
+			value, err := io.ReadAll(io.LimitReader(part, maxForm))
+			if err != nil {
+				return err
+			}
+			p.values.Set(part.FormName(), string(value))
+			continue
+		}
+		kept, err := io.ReadAll(io.LimitReader(part, keptUpload+1))
+		if err != nil {
+			return err
+		}
+		rest, err := io.Copy(io.Discard, io.LimitReader(part, maxUploadSize))
+		if err != nil {
+			return err
+		}
+		f := upload{name: part.FileName(), size: int64(len(kept)) + rest}
+		if f.size > maxUploadSize {
+			return errTooLarge
+		}
+		if len(kept) <= keptUpload {
+			f.content = kept
+		}
+		p.files[part.FormName()] = f
+	}
+}
+
+func (t *Telegram) serveMethod(w http.ResponseWriter, r *http.Request, token, method string) {
+	bot := t.bots[token]
+	if bot == nil {
+		// A token of the right shape could have been one.
+		refused := &refusal{Code: http.StatusUnauthorized, Words: "Unauthorized"}
+		if _, err := botID(token); err != nil {
+			refused = &refusal{Code: http.StatusNotFound, Words: "Not Found"}
+		}
+		answer(w, nil, "", refused)
+		return
+	}
+	p, err := readParams(r)
+	if errors.Is(err, errTooLarge) {
+		answer(w, nil, "", &refusal{Code: http.StatusRequestEntityTooLarge, Words: "Request Entity Too Large"})
+		return
+	}
+	if err != nil {
+		answer(w, nil, "", badRequest("can't parse the request"))
+		return
+	}
+	switch {
+	case strings.EqualFold(method, "getUpdates"):
+		result, refused := bot.getUpdates(r, p)
+		answer(w, result, "", refused)
+	case isSend(method):
+		t.serveSend(w, r, bot, sends[strings.ToLower(method)], p)
+	default:
+		result, words, refused := bot.callWith(method, p)
+		answer(w, result, words, refused)
+	}
+}
+
+func isSend(method string) bool { _, ok := sends[strings.ToLower(method)]; return ok }
+
+// call runs a method without the faults and the description.
+func (b *telegramBot) call(method string, p params) (any, *refusal) {
+	if isSend(method) {
+		m, refused := b.send(sends[strings.ToLower(method)], p, "")
+		return m, refused
+	}
+	result, _, refused := b.callWith(method, p)
+	return result, refused
+}
+
+func (b *telegramBot) callWith(method string, p params) (result any, words string, refused *refusal) {
+	switch strings.ToLower(method) {
+	case "getme":
+		return b.user, "", nil
+	case "setwebhook":
+		return b.setWebhook(p)
+	case "deletewebhook":
+		return b.deleteWebhook(p)
+	case "getwebhookinfo":
+		return b.webhookInfo(), "", nil
+	case "getfile":
+		result, refused = b.t.getFile(p.get("file_id"))
+	case "setmessagereaction":
+		result, refused = b.react(p)
+	case "editmessagetext":
+		result, refused = b.editText(p)
+	case "deletemessage":
+		result, refused = b.deleteMessage(p)
+	case "sendchataction":
+		if _, refused = b.reachable(p.get("chat_id")); refused == nil {
+			result = true
+		}
+	case "answercallbackquery":
+		result, refused = b.answerCallback(p.get("callback_query_id"))
+	default:
+		refused = &refusal{Code: http.StatusNotFound, Words: "Not Found: method not found"}
+	}
+	return result, "", refused
+}
+
+func answer(w http.ResponseWriter, result any, words string, refused *refusal) {
+	code := http.StatusOK
+	var body []byte
+	var err error
+	if refused != nil {
+		code = refused.Code
+		body, err = refused.body()
+	} else {
+		body, err = answerOK(result, words)
+	}
+	if err != nil {
+		code, body = http.StatusInternalServerError, []byte(`{"ok":false,"error_code":500,"description":"Internal Server Error"}`)
+	}
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(code)
+	_, _ = w.Write(body)
+}
+
+// serveSend is a send with what may go wrong around it.
+func (t *Telegram) serveSend(w http.ResponseWriter, r *http.Request, bot *telegramBot, kind sendKind, p params) {
+	plan := t.faults.Load()
+	th, refused := bot.reachable(p.get("chat_id"))
+	fault := ""
+	if refused == nil {
+		fault = plan.pick(t.opts.Seed, th.person.user.ID, th.sends.Add(1))
+	}
+	var m any
+	switch {
+	case refused == nil && strikesBefore(fault):
+		refused = plan.before(fault)
+		entry := TelegramEntry{What: LogRefused, Bot: bot.id, Chat: th.person.user.ID, Kind: kind.name, Text: p.get(kind.text), Fault: fault}
+		if refused != nil {
+			entry.Code = refused.Code
+		}
+		t.log.add(entry)
+	case refused == nil:
+		m, refused = bot.send(kind, p, fault)
+	}
+	if plan.DelayMS > 0 {
+		t.pause(r, time.Duration(plan.DelayMS)*time.Millisecond)
+	}
+	if refused != nil {
+		answer(w, nil, "", refused)
+		return
+	}
+	switch fault {
+	case faultHangBefore, faultHangAfter:
+		t.pause(r, -1)
+		panic(http.ErrAbortHandler)
+	case faultResetBefore, faultResetAfter:
+		reset(w)
+	case faultCutAfter:
+		cut(w, m)
+	case faultServerErrorAfter:
+		answer(w, nil, "", &refusal{Code: http.StatusInternalServerError, Words: "Internal Server Error"})
+	default:
+		answer(w, m, "", nil)
+	}
+}
+
+// pause waits for d, or for ever if it is negative, unless the client or the
+// stand-in gives up.
+func (t *Telegram) pause(r *http.Request, d time.Duration) {
+	var over <-chan time.Time
+	if d >= 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-over:
+	case <-r.Context().Done():
+	case <-t.stop.Done():
+	}
+}
+
+// reset ends the connection with a TCP reset, without an answer.
+func reset(w http.ResponseWriter) {
+	if h, ok := w.(http.Hijacker); ok {
+		if conn, _, err := h.Hijack(); err == nil {
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = conn.Close()
+			return
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// cut ends the connection halfway through an answer.
+func cut(w http.ResponseWriter, result any) {
+	body, err := answerOK(result, "")
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// utf16Len counts as the Bot API does.
+func utf16Len(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
+}
