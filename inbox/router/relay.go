@@ -1,0 +1,84 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"parley/store"
+)
+
+const (
+	relayLease = "facts-relay"
+	relayBatch = 500
+	// relayPoll bounds how long facts of another process's router wait.
+	relayPoll = 100 * time.Millisecond
+)
+
+// relay publishes facts for as long as this process holds the relay's lease:
+// by presence in id order, then deleted. A fact may be published twice, after a
+// crash between the two; subscribers deduplicate by its id.
+func (r *Router) relay(ctx context.Context) {
+	for ctx.Err() == nil {
+		lease, ok, err := r.db.AcquireLease(ctx, relayLease, r.opts.Owner, r.opts.LeaseTTL)
+		if err != nil && ctx.Err() == nil {
+			r.log.Warn("facts relay cannot ask for its lease, trying again", "error", err)
+		}
+		if !ok {
+			sleep(ctx, r.opts.LeaseTTL/4)
+			continue
+		}
+		r.relayUnder(ctx, lease)
+	}
+}
+
+func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
+	defer func() {
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = r.db.ReleaseLease(release, lease) // it runs out by itself
+	}()
+	timer := time.NewTimer(relayPoll)
+	defer timer.Stop()
+	renewAt := time.Now().Add(r.opts.LeaseTTL / 3)
+	for ctx.Err() == nil {
+		if time.Now().After(renewAt) {
+			renewed, err := r.db.RenewLease(ctx, lease, r.opts.LeaseTTL)
+			if errors.Is(err, store.ErrFenced) {
+				r.log.Warn("facts relay lost its lease")
+				return
+			}
+			if err == nil {
+				lease = renewed
+				renewAt = time.Now().Add(r.opts.LeaseTTL / 3)
+			}
+		}
+		n, err := r.relayOnce(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			r.metrics.relayFailures.Inc()
+			r.log.Warn("facts wait in the database: publishing failed, trying again", "error", err)
+			sleep(ctx, time.Second)
+		case n == 0:
+			timer.Reset(relayPoll)
+			select {
+			case <-ctx.Done():
+			case <-r.factsWaiting:
+			case <-timer.C:
+			}
+		}
+	}
+}
+
+func (r *Router) relayOnce(ctx context.Context) (int, error) {
+	facts, err := r.db.Facts(ctx, relayBatch)
+	if err != nil || len(facts) == 0 {
+		return 0, err
+	}
+	if err := r.bus.PublishFacts(ctx, facts); err != nil {
+		return 0, err
+	}
+	r.metrics.relayed.Add(float64(len(facts)))
+	// Published facts go, whether or not somebody asks us to stop.
+	return len(facts), r.db.DeleteFacts(context.WithoutCancel(ctx), facts)
+}

@@ -1,0 +1,59 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/store"
+)
+
+// Replay stores what a quarantined event contains now: parsed again from the
+// provider's payload where there is one, else as it was accepted.
+func (r *Router) Replay(ctx context.Context, id int64) (store.BatchResult, error) {
+	return r.db.ReplayQuarantined(ctx, id, func(data []byte) ([]events.Inbound, error) {
+		return r.parseAgain(ctx, data)
+	})
+}
+
+func (r *Router) parseAgain(ctx context.Context, data []byte) ([]events.Inbound, error) {
+	ev, err := withoutNUL(data)
+	if err != nil {
+		return nil, fmt.Errorf("it is not an event: %w", err)
+	}
+	if len(ev.Raw) == 0 || r.opts.Reparse == nil {
+		return []events.Inbound{*ev}, nil
+	}
+	list, err := r.opts.Reparse(ctx, ev)
+	if err != nil {
+		return nil, err
+	}
+	for i := range list {
+		// Who accepted it, where and when stays as it was.
+		list[i].Tenant, list[i].Channel, list[i].Transport = ev.Tenant, ev.Channel, ev.Transport
+		list[i].AcceptedAt = ev.AcceptedAt
+		if list[i].ID = ev.ID; i > 0 {
+			list[i].ID = store.NewEventID()
+		}
+	}
+	if len(list) == 0 {
+		return nil, &inbox.Error{Code: inbox.Invalid, Message: "The adapter finds nothing in the provider's payload."}
+	}
+	return list, nil
+}
+
+// Preview decodes a quarantined event for people: indented JSON where it is
+// JSON at all.
+func Preview(data []byte) string {
+	var v any
+	if json.Unmarshal(data, &v) != nil {
+		return string(data)
+	}
+	out, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return string(data)
+	}
+	return string(out)
+}

@@ -1,0 +1,236 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"parley/events"
+)
+
+// InboundRecord is one record of a partition's stream.
+type InboundRecord struct {
+	Seq  uint64
+	Data []byte
+	// Event is nil when Data could not be decoded; Unstorable says why then, or
+	// why the event is to be put in quarantine.
+	Event      *events.Inbound
+	Unstorable *Unstorable
+}
+
+// Unstorable says why an event goes to quarantine.
+type Unstorable struct {
+	// Reason is in plain words; SQLState is the database's, when it refused.
+	Reason, SQLState string
+}
+
+// BatchResult is what became of a batch.
+type BatchResult struct {
+	// Outcomes names each record's end, in the batch's order.
+	Outcomes   []Outcome
+	NewClients int
+}
+
+// Outcome is one of the four ends of an accepted event.
+type Outcome string
+
+// The four ends.
+const (
+	Persisted   Outcome = "persisted"
+	Duplicate   Outcome = "duplicate"
+	Ignored     Outcome = "ignored"
+	Quarantined Outcome = "quarantined"
+)
+
+// Count is how many records ended so.
+func (r BatchResult) Count(o Outcome) int64 {
+	var n int64
+	for _, have := range r.Outcomes {
+		if have == o {
+			n++
+		}
+	}
+	return n
+}
+
+// inbound is one event on its way through a batch.
+type inbound struct {
+	ord   int // its place in the batch
+	event *events.Inbound
+	seq   uint64 // 0 when it does not come from the bus
+	who   *person
+}
+
+// StoreBatch stores consecutive records of a partition in one transaction:
+// identities, clients, chats, members, messages, facts, quarantine and the
+// checkpoint. It moves l.LastSeq along. Either everything is stored or nothing.
+//
+// ErrFenced means the lease is lost. Other errors are the database's; for a
+// data or constraint error the caller finds the culprit by splitting the batch.
+func (db *DB) StoreBatch(ctx context.Context, l *PartitionLease, recs []InboundRecord) (BatchResult, error) {
+	if len(recs) == 0 {
+		return BatchResult{}, nil
+	}
+	hi := recs[len(recs)-1].Seq
+	var res BatchResult
+	err := db.asWorker(ctx, func(tx pgx.Tx) error {
+		b := newBatch(recs, l)
+		if err := b.store(ctx, tx); err != nil {
+			return err
+		}
+		res = b.result
+		_, err := tx.Exec(ctx, `SELECT parley_advance($1, $2, $3, $4, $5, $6, $7, $8)`,
+			l.Partition, l.Epoch, int64(l.LastSeq), int64(hi),
+			res.Count(Persisted), res.Count(Duplicate), res.Count(Ignored), res.Count(Quarantined))
+		return err
+	})
+	if err != nil {
+		return BatchResult{}, fenced(err)
+	}
+	l.LastSeq = hi
+	return res, nil
+}
+
+// batch is the work of one transaction.
+type batch struct {
+	partition   int16
+	incarnation int
+	late        bool
+	records     []InboundRecord
+	result      BatchResult
+
+	messages, updates, ignored []*inbound
+	people                     []*person
+}
+
+func newBatch(recs []InboundRecord, l *PartitionLease) *batch {
+	p := int16(l.Partition) //nolint:gosec // at most 256 partitions
+	return &batch{
+		partition: p, incarnation: l.Incarnation, records: recs,
+		result: BatchResult{Outcomes: make([]Outcome, len(recs))},
+	}
+}
+
+// store sorts the records by what they need and writes them.
+func (b *batch) store(ctx context.Context, tx pgx.Tx) error {
+	b.sort()
+	if err := b.lookUp(ctx, tx); err != nil {
+		return fmt.Errorf("looking up senders: %w", err)
+	}
+	if err := b.resolve(ctx, tx); err != nil {
+		return fmt.Errorf("resolving senders: %w", err)
+	}
+	if err := b.write(ctx, tx); err != nil {
+		return fmt.Errorf("storing messages: %w", err)
+	}
+	return b.applyUpdates(ctx, tx)
+}
+
+// sort splits the batch by kind, quarantines what names nobody, and finds the
+// copies within the batch.
+func (b *batch) sort() {
+	type key struct {
+		channel events.ChannelID
+		message events.MessageKey
+	}
+	seen := make(map[key]bool, len(b.records))
+	people := make(map[personKey]*person)
+	for ord := range b.records {
+		rec := &b.records[ord]
+		if rec.Unstorable == nil {
+			rec.Unstorable = examine(rec.Event)
+		}
+		if rec.Unstorable != nil {
+			b.result.Outcomes[ord] = Quarantined
+			continue
+		}
+		in := &inbound{ord: ord, event: rec.Event, seq: rec.Seq}
+		switch rec.Event.Kind {
+		case events.Message:
+			k := key{rec.Event.Channel, rec.Event.Key}
+			if seen[k] {
+				b.result.Outcomes[ord] = Duplicate
+				continue
+			}
+			seen[k] = true
+			in.who = addPerson(people, rec.Event)
+			b.messages = append(b.messages, in)
+		case events.Ignored:
+			b.result.Outcomes[ord] = Ignored
+			b.ignored = append(b.ignored, in)
+		case events.Edit, events.Reacted, events.StatusChanged, events.Reachability:
+			b.updates = append(b.updates, in)
+		}
+	}
+	for _, p := range people {
+		b.people = append(b.people, p)
+	}
+	sortPeople(b.people)
+}
+
+// maxIDBytes keeps ids below what a btree entry can hold (2,704 bytes): the
+// index would refuse a longer one with an error that is not about data, for
+// which the router would wait for ever.
+const maxIDBytes = 512
+
+// examine says why an event can never be stored, or nil.
+func examine(ev *events.Inbound) *Unstorable {
+	switch {
+	case ev == nil:
+		return &Unstorable{Reason: "The event could not be decoded."}
+	case !isUUID(string(ev.Tenant)) || !isUUID(string(ev.Channel)) || !isUUID(string(ev.ID)):
+		return &Unstorable{Reason: "The event does not name its tenant, channel and own id."}
+	case ev.AcceptedAt.IsZero() || ev.AcceptedAt.Year() > 9999:
+		return &Unstorable{Reason: "The event does not say when it was accepted."}
+	}
+	for _, id := range []string{ev.Key.Chat, ev.Key.Message, ev.ProviderEvent, ev.Person.Identity.Value, ev.Person.Address} {
+		if len(id) > maxIDBytes {
+			return &Unstorable{Reason: fmt.Sprintf("An id in the event has %d bytes; no provider's is longer than %d.", len(id), maxIDBytes)}
+		}
+	}
+	switch ev.Kind {
+	case events.Message:
+		switch {
+		case !ev.Key.Valid():
+			return &Unstorable{Reason: "The message has no id of its provider, so a copy of it could not be told apart."}
+		case !ev.Person.Identity.Valid():
+			return &Unstorable{Reason: "Nothing in the message says who sent it."}
+		case ev.Content == nil:
+			return &Unstorable{Reason: "The message has no content."}
+		}
+	case events.Edit, events.Reacted:
+		if !ev.Key.Valid() {
+			return &Unstorable{Reason: "The event does not say which message it changes."}
+		}
+	case events.StatusChanged:
+		if ev.Status == nil || !ev.Key.Valid() && ev.Status.Ref == "" {
+			return &Unstorable{Reason: "The status does not say which message it is about."}
+		}
+	case events.Reachability:
+		if !ev.Person.Identity.Valid() {
+			return &Unstorable{Reason: "Nothing in the event says who blocked or unblocked the channel."}
+		}
+	case events.Ignored:
+	default:
+		return &Unstorable{Reason: fmt.Sprintf("Events of kind %q are not known to this version.", ev.Kind)}
+	}
+	return nil
+}
+
+// sentAt is when an inbound message was sent: the provider's time, else ours.
+func sentAt(ev *events.Inbound) time.Time {
+	if ev.ProviderTime.IsZero() {
+		return ev.AcceptedAt
+	}
+	return ev.ProviderTime
+}
+
+// withoutRaw is the event as rows keep it: the bus keeps the raw payload.
+func withoutRaw(ev *events.Inbound) ([]byte, error) {
+	c := *ev
+	c.Raw = nil
+	return json.Marshal(&c)
+}
