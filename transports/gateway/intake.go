@@ -74,7 +74,7 @@ func (g *Gateway) publish(ctx context.Context, ch events.Channel, evs []events.I
 		}
 	}
 	err := g.bus.Publish(ctx, evs...)
-	if err != nil && reason(err) == reasonOther && repair(evs) {
+	if err != nil && reason(err) == reasonInvalid && repair(evs) {
 		err = g.bus.Publish(ctx, evs...)
 	}
 	if err != nil {

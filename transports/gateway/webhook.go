@@ -55,8 +55,8 @@ type reply struct {
 	words       string
 	contentType string
 	body        []byte
-	// hangUp closes the connection: what is left of the request is not worth
-	// reading.
+	// hangUp closes the connection at once: what is left of the request is not
+	// worth reading.
 	hangUp bool
 	// cause is for the log; it is redacted there.
 	cause error
@@ -66,6 +66,12 @@ func (g *Gateway) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	g.metrics.inFlight.Inc()
 	defer g.metrics.inFlight.Dec()
+
+	// Before anything is refused: the server itself reads what a handler left of a
+	// body, however slowly it comes. Recorders and some middleware know no
+	// deadlines; the server's own hold there.
+	line := http.NewResponseController(w)
+	_ = line.SetReadDeadline(began.Add(g.limits.BodyTime))
 
 	// A method is refused before the path is looked at, so that the answer says
 	// nothing about it.
@@ -81,7 +87,7 @@ func (g *Gateway) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		acc = g.table.byPath(r.PathValue("path"))
 		switch {
 		case acc != nil:
-			re = g.receive(w, r, acc)
+			re = g.receive(w, r, acc, line)
 		case known:
 			re = reply{code: http.StatusNotFound, words: "no such webhook"}
 		default:
@@ -90,6 +96,9 @@ func (g *Gateway) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		// Before the answer is written: a provider that reads slowly holds nothing
 		// back.
 		g.gate.leave()
+	}
+	if re.hangUp {
+		_ = line.SetReadDeadline(began)
 	}
 	re.write(w)
 	g.note(r.Context(), acc, re, time.Since(began))
@@ -146,7 +155,7 @@ func (g *Gateway) note(ctx context.Context, acc *account, re reply, took time.Du
 }
 
 // receive reads, authenticates, decodes and makes durable.
-func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account) reply {
+func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account, line *http.ResponseController) reply {
 	switch {
 	case acc.ch.Paused:
 		return reply{code: http.StatusServiceUnavailable, words: "this channel is paused, deliver again later"}
@@ -160,6 +169,9 @@ func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account) 
 		return *refused
 	}
 	r.Body = http.NoBody
+	// The server goes on reading in the background, to notice a provider that
+	// hangs up; the body's deadline would look like one.
+	_ = line.SetReadDeadline(time.Time{})
 	callback, err := g.parse(acc, r, body)
 	switch {
 	case errors.Is(err, transports.ErrForged):
@@ -204,11 +216,6 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *rep
 	if r.ContentLength > g.limits.Body {
 		return nil, tooLarge
 	}
-	// Recorders and some middleware know no deadlines: the server's own limits
-	// hold there.
-	control := http.NewResponseController(w)
-	bounded := control.SetReadDeadline(time.Now().Add(g.limits.BodyTime)) == nil
-
 	var body []byte
 	var err error
 	if n := r.ContentLength; n >= 0 && n <= firstRead {
@@ -226,11 +233,6 @@ func (g *Gateway) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *rep
 		return nil, &reply{code: http.StatusRequestTimeout, words: "the request body took too long", hangUp: true}
 	default:
 		return nil, &reply{code: http.StatusBadRequest, words: "the request body is incomplete", hangUp: true}
-	}
-	if bounded {
-		// The server goes on reading in the background, to notice a provider that
-		// hangs up; this deadline would look like one.
-		_ = control.SetReadDeadline(time.Time{})
 	}
 	return body, nil
 }

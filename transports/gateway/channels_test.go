@@ -1,0 +1,377 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"parley/events"
+	"parley/transports"
+)
+
+func TestChannelsComeChangeAndGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		r := newRig(t, bus, nil)
+		wantCode(t, r.answer(delivery("0")), http.StatusServiceUnavailable)
+		r.run(t)
+		synctest.Wait()
+		if !r.Ready() {
+			t.Fatal("not ready after the channels were listed")
+		}
+		wantCode(t, r.answer(delivery("0")), http.StatusNotFound)
+
+		ch := webhookChannel()
+		bus.put(ch)
+		wantCode(t, r.answer(delivery("1")), http.StatusOK)
+
+		rotated := ch
+		rotated.Version, rotated.Sealed = 2, []byte("sealed:another-token")
+		bus.put(rotated)
+		wantCode(t, r.answer(delivery("2")), http.StatusForbidden)
+		req := delivery("2")
+		req.Header.Set("X-Secret", "another-token")
+		wantCode(t, r.answer(req), http.StatusOK)
+
+		bus.put(ch) // an older projection never replaces a newer one
+		wantCode(t, r.answer(delivery("3")), http.StatusForbidden)
+
+		paused := ch
+		paused.Version, paused.Paused = 3, true
+		bus.put(paused)
+		wantCode(t, r.answer(delivery("4")), http.StatusServiceUnavailable)
+		synctest.Wait()
+		if n := bus.leased(); n != 0 {
+			t.Errorf("a paused channel holds %d leases", n)
+		}
+
+		moved := ch
+		moved.Version, moved.WebhookPath = 4, "another-path"
+		bus.put(moved)
+		wantCode(t, r.answer(delivery("5")), http.StatusNotFound)
+		req = delivery("5")
+		req.SetPathValue("path", "")
+		req.URL.Path = webhookPrefix + "another-path"
+		wantCode(t, r.answer(req), http.StatusOK)
+
+		bus.remove(ch.ID)
+		wantCode(t, r.answer(req), http.StatusNotFound)
+		synctest.Wait()
+		if n := testutil.CollectAndCount(r.Gateway.metrics.health) + testutil.CollectAndCount(r.Gateway.metrics.lease); n != 0 {
+			t.Errorf("%d metrics of a channel that is gone", n)
+		}
+		if n := bus.leased(); n != 0 {
+			t.Errorf("%d leases of a channel that is gone", n)
+		}
+		bus.put(ch)
+		wantCode(t, r.answer(delivery("6")), http.StatusOK)
+		r.logs.wantNoSecrets(t)
+	})
+}
+
+// What the bus holds is all that a restart needs, and what was deleted while
+// the bus could not be followed is noticed.
+func TestChannelsAreListedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(webhookChannel())
+		first := newRig(t, bus, nil)
+		stop := first.run(t)
+		synctest.Wait()
+		wantCode(t, first.answer(delivery("1")), http.StatusOK)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+
+		second := newRig(t, bus, nil)
+		second.run(t)
+		synctest.Wait()
+		wantCode(t, second.answer(delivery("1")), http.StatusOK)
+
+		bus.tell(change{fail: errors.New("connection lost")})
+		bus.mu.Lock()
+		delete(bus.channels, testChannel)
+		bus.mu.Unlock()
+		wantCode(t, second.answer(delivery("2")), http.StatusOK)
+		advance(time.Minute)
+		wantCode(t, second.answer(delivery("3")), http.StatusNotFound)
+	})
+}
+
+func TestChannelThatCannotWorkNeedsAttention(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		channel func(*events.Channel)
+		tune    func(*Options)
+		adapter func(*fakeAdapter) error
+		words   string
+	}{
+		"secrets do not open": {
+			channel: func(ch *events.Channel) { ch.Sealed = []byte("damaged") },
+			words:   "the secrets could not be opened: the key does not fit",
+		},
+		"no key": {
+			tune:  func(o *Options) { o.OpenSecrets = nil },
+			words: "the secrets could not be opened: this program was given no key",
+		},
+		"opening panics": {
+			tune:  func(o *Options) { o.OpenSecrets = func([]byte) (map[string]string, error) { panic(testSecret) } },
+			words: "the secrets could not be opened: the adapter failed unexpectedly: panic of type string",
+		},
+		"unknown transport": {
+			channel: func(ch *events.Channel) { ch.Transport = "pigeon" },
+			words:   `this program has no adapter for "pigeon"`,
+		},
+		"adapter refuses": {
+			adapter: func(*fakeAdapter) error { return errors.New("set the token, not " + testSecret) },
+			words:   "set the token, not [redacted]",
+		},
+		"no public URL": {
+			tune:  func(o *Options) { o.PublicURL = "" },
+			words: "webhooks need a public URL: set the installation's public URL to the https address at which providers reach it, or set the channel's mode to polling",
+		},
+		"no path": {
+			channel: func(ch *events.Channel) { ch.WebhookPath = "" },
+			words:   "the channel has no webhook path: save it again to give it one",
+		},
+		"no mode": {
+			channel: func(ch *events.Channel) { ch.Mode = "pull" },
+			words:   `"pull" is not a channel mode: use webhook or polling`,
+		},
+		"credentials refused": {
+			adapter: func(a *fakeAdapter) error {
+				a.connect = func(context.Context, string) error { return refused() }
+				return nil
+			},
+			words: "401 for bot[redacted]: the provider refused our credentials",
+		},
+		"credentials refused later": {
+			adapter: func(a *fakeAdapter) error {
+				a.check = func(context.Context) (transports.Report, error) { return transports.Report{}, refused() }
+				return nil
+			},
+			words: "401 for bot[redacted]: the provider refused our credentials",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := newFakeBus()
+				ch := webhookChannel()
+				if tc.channel != nil {
+					tc.channel(&ch)
+				}
+				bus.put(ch)
+				other := webhookChannel()
+				other.ID, other.WebhookPath = "33333333-3333-4333-8333-333333333333", "other-path"
+				r := newRig(t, bus, tc.tune)
+				r.adapter = func(a *fakeAdapter) error {
+					if a.account.Channel.ID == other.ID || tc.adapter == nil {
+						return nil
+					}
+					return tc.adapter(a)
+				}
+				r.run(t)
+				synctest.Wait()
+				h := bus.lastHealth(t)
+				if h.State != events.NeedsAttention || h.Error != tc.words || h.Channel != testChannel || h.Tenant != testTenant {
+					t.Errorf("health %+v, want words %q", h, tc.words)
+				}
+				if n := testutil.ToFloat64(r.Gateway.metrics.health.WithLabelValues(string(ch.ID), string(ch.Transport), "needs_attention")); n != 1 {
+					t.Errorf("the gauge says %v", n)
+				}
+				if tc.tune == nil {
+					bus.put(other)
+					synctest.Wait()
+					if h := bus.lastHealth(t); h.Channel != other.ID || h.State != events.Connected {
+						t.Errorf("the other channel: %+v", h)
+					}
+				}
+				r.logs.wantNoSecrets(t)
+			})
+		})
+	}
+}
+
+// refused is what an adapter says about a token that the provider revoked.
+func refused() error {
+	return fmt.Errorf("401 for bot%s: %w", testSecret, transports.ErrCredentials)
+}
+
+func TestConnectIsRetriedAndTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(webhookChannel())
+		r := newRig(t, bus, nil)
+		var urls []string
+		r.adapter = func(a *fakeAdapter) error {
+			a.connect = func(_ context.Context, url string) error {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				if urls = append(urls, url); len(urls) < 5 {
+					return errors.New("no route to " + url)
+				}
+				return nil
+			}
+			return nil
+		}
+		r.run(t)
+		synctest.Wait()
+		if h := bus.lastHealth(t); h.State != events.Degraded || !strings.Contains(h.Error, "no route to https://inbox.example.com/webhook/[redacted]") {
+			t.Errorf("health %+v", h)
+		}
+		advance(5 * time.Minute)
+		if h := bus.lastHealth(t); h.State != events.Connected || h.Error != "" {
+			t.Errorf("health %+v", h)
+		}
+		if len(urls) != 5 || urls[0] != "https://inbox.example.com/webhook/"+testPath {
+			t.Errorf("connected to %q", urls)
+		}
+		r.logs.wantNoSecrets(t)
+	})
+}
+
+func TestCheckFeedsHealthAndGauges(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(webhookChannel())
+		r := newRig(t, bus, nil)
+		report, failure := transports.Report{Pending: 3}, error(nil)
+		checks := 0
+		r.adapter = func(a *fakeAdapter) error {
+			a.check = func(context.Context) (transports.Report, error) {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				checks++
+				return report, failure
+			}
+			return nil
+		}
+		r.run(t)
+		next := func() Health {
+			advance(73 * time.Second) // a minute and its jitter
+			return bus.lastHealth(t)
+		}
+		synctest.Wait()
+		if h := bus.lastHealth(t); h.State != events.Connected {
+			t.Errorf("health %+v", h)
+		}
+		if n := testutil.ToFloat64(r.Gateway.metrics.pending); n != 3 {
+			t.Errorf("%v updates pending", n)
+		}
+
+		failed := time.Now()
+		r.do(func() {
+			report = transports.Report{LastError: "Wrong response: 503 from " + testPath, LastErrorAt: failed}
+		})
+		if h := next(); h.State != events.Degraded || h.Error != "the provider could not deliver: Wrong response: 503 from [redacted]" || h.Since.Before(failed) {
+			t.Errorf("health %+v", h)
+		}
+		wantCode(t, r.answer(delivery("1")), http.StatusOK)
+		if h := next(); h.State != events.Connected || h.Error != "" {
+			t.Errorf("after a delivery: %+v", h)
+		}
+		r.do(func() { report.LastErrorAt = time.Now() })
+		if h := next(); h.State != events.Degraded {
+			t.Errorf("after another error: %+v", h)
+		}
+		for range 5 {
+			next()
+		}
+		if h := next(); h.State != events.Connected {
+			t.Errorf("long after the last error: %+v", h)
+		}
+		r.do(func() { failure = errors.New("connection reset") })
+		if h := next(); h.State != events.Degraded || h.Error != "the provider could not be asked: connection reset" {
+			t.Errorf("health %+v", h)
+		}
+		r.do(func() {
+			failure = &transports.RetryAfterError{After: time.Hour, Err: errors.New("slow down")}
+			checks = 0
+		})
+		advance(time.Hour)
+		r.do(func() {
+			if checks != 1 {
+				t.Errorf("asked %d times within the hour that the provider asked for", checks)
+			}
+		})
+		r.logs.wantNoSecrets(t)
+	})
+}
+
+func TestHealthIsToldOnceTheBusTakesIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(webhookChannel())
+		var takes atomic.Bool
+		bus.onPutHealth = func(Health) error {
+			if !takes.Load() {
+				return errors.New("no bus")
+			}
+			return nil
+		}
+		r := newRig(t, bus, nil)
+		r.run(t)
+		synctest.Wait()
+		takes.Store(true)
+		advance(3 * time.Minute)
+		if h := bus.lastHealth(t); h.State != events.Connected || bus.told() != 1 {
+			t.Errorf("told %d times, last %+v", bus.told(), h)
+		}
+	})
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(pollingChannel())
+		r := newRig(t, bus, nil)
+		r.run(t)
+		synctest.Wait()
+		wantCode(t, r.answer(delivery("1")), http.StatusOK)
+		problems, err := testutil.GatherAndLint(r.metrics)
+		if err != nil || len(problems) > 0 {
+			t.Errorf("%v %v", problems, err)
+		}
+		families, err := r.metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			if s := f.String(); strings.Contains(s, testPath) || strings.Contains(s, testSecret) {
+				t.Errorf("a secret in %s", s)
+			}
+		}
+		if _, err := New(Options{Bus: bus, Registerer: r.metrics}); err == nil {
+			t.Error("metrics were registered twice")
+		}
+	})
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	for _, o := range []Options{
+		{},
+		{Bus: newFakeBus(), PublicURL: "inbox.example.com"},
+		{Bus: newFakeBus(), PublicURL: "ftp://inbox.example.com"},
+		{Bus: newFakeBus(), PublicURL: "https://inbox.example.com/?a=b"},
+	} {
+		if _, err := New(o); err == nil {
+			t.Errorf("took %+v", o)
+		}
+	}
+}
