@@ -27,14 +27,24 @@ func tempDir() (string, error) {
 
 func dataDir(dir string) string { return filepath.Join(dir, "pg") }
 
-// tempBase avoids macOS's long temporary paths: a server whose socket does not fit into
-// its data folder changes its URL with every restart.
+// tempBase is where the servers' folders are made: where TMPDIR says, else in memory
+// when there is plenty, which makes a database in a tenth of the time, else in the
+// system's temporary folder. It avoids macOS's long paths: a server whose socket does
+// not fit into its data folder changes its URL with every restart.
 func tempBase() string {
+	if os.Getenv("TMPDIR") == "" && memoryFree(memoryDir) >= plenty {
+		return memoryDir
+	}
 	if base := os.TempDir(); len(base) <= 40 {
 		return base
 	}
 	return "/tmp"
 }
+
+const (
+	memoryDir = "/dev/shm"
+	plenty    = 4 << 30 // bytes; a server with some databases takes 0.3 GB
+)
 
 // sweep removes what test processes left that had no chance to clean up: a panic, a
 // timeout, a kill. A folder somebody holds is left alone.

@@ -112,6 +112,7 @@ func serverOptions(dir string) localpg.Options {
 		Settings: map[string]string{
 			"max_connections": "300", // parallel tests, each with its pools
 			"shared_buffers":  "128MB",
+			"max_wal_size":    "256MB", // the data may be in memory
 		},
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parley/store"
 	"parley/store/storetest"
 )
 
@@ -49,6 +50,18 @@ func TestEmptyDatabase(t *testing.T) {
 	}
 	if tables != 0 {
 		t.Errorf("an empty database holds %d relations", tables)
+	}
+}
+
+func TestMigrateFromEmpty(t *testing.T) {
+	t.Parallel()
+	url := storetest.NewEmptyDatabase(t)
+	applied, err := store.Migrate(t.Context(), url)
+	if err != nil || len(applied) == 0 {
+		t.Fatalf("applied %v, %v", applied, err)
+	}
+	if applied, err = store.Migrate(t.Context(), url); err != nil || len(applied) != 0 {
+		t.Errorf("a second time applied %v, %v", applied, err)
 	}
 }
 
