@@ -81,22 +81,22 @@ apt_postgres() {
     apt_install "$package"
 }
 
-# Fedora and RHEL name the default version postgresql-server, others postgresql17-server
-# or put them into module streams. Installing makes no cluster and starts nothing.
+# Fedora and RHEL call the default version postgresql-server and others, as the project's
+# own repository does, postgresql17-server; RHEL 8 and 9 hide newer ones in module
+# streams. Installing makes no cluster and starts nothing.
 dnf_postgres() {
-    local dnf=$1 package version
+    local dnf=$1 package version stream
     package=$("$dnf" -q repoquery --qf '%{name}\n' 'postgresql*-server' 2>/dev/null | newest) || true
     if [ -z "$package" ]; then
-        version=$("$dnf" -q repoquery --latest-limit 1 --qf '%{version}\n' postgresql-server 2>/dev/null |
-            cut -d. -f1 | sort -rn | head -n1)
-        if [ "${version:-0}" -ge "$min" ]; then
-            package=postgresql-server
-        elif "$dnf" -q module list postgresql 2>/dev/null | grep -qE '^postgresql +16 '; then
-            as_root "$dnf" -y module enable postgresql:16
-            package=postgresql-server
-        else
-            die "This system's packages offer no PostgreSQL $min or later." \
+        package=postgresql-server
+        version=$("$dnf" -q repoquery --qf '%{version}\n' "$package" 2>/dev/null |
+            cut -d. -f1 | sort -n | tail -n1) || true
+        if [ "${version:-0}" -lt "$min" ]; then
+            stream=$("$dnf" -q module list postgresql 2>/dev/null |
+                awk '$1 == "postgresql" { print $2 }' | sort -n | tail -n1) || true
+            [ "${stream:-0}" -ge "$min" ] || die "This system's packages offer no PostgreSQL $min or later." \
                 "Add the project's own repository: https://www.postgresql.org/download/linux/"
+            as_root "$dnf" -y module enable "postgresql:$stream"
         fi
     fi
     as_root "$dnf" -y install "$package"
