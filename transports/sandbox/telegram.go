@@ -17,7 +17,7 @@ import (
 
 // DefaultTelegramToken is the token of the bot that a stand-in without
 // configured bots has.
-const DefaultTelegramToken = "7000000001:SANDBOX-xxxxxxxxxxxxxxxxxxxxxxxxxxx" //nolint:gosec // of a stand-in
+const DefaultTelegramToken = "7000000001:SANDBOX-xxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
 // TelegramOptions configure a [Telegram]. The zero value is one bot without
 // limits and faults, that answers at once.
@@ -213,7 +213,7 @@ func isLoopback(hostport string) bool {
 func (t *Telegram) personID(name string) int64 {
 	h := fnv.New64a()
 	_, _ = fmt.Fprintf(h, "%d/%s", t.opts.Seed, name)
-	return 100_000_000 + int64(h.Sum64()%1_900_000_000) //nolint:gosec // below 2^31
+	return 100_000_000 + int64(h.Sum64()%1_900_000_000)
 }
 
 func botID(token string) (int64, error) {

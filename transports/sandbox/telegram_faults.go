@@ -108,10 +108,16 @@ type faultShare struct {
 
 func (f TelegramFaults) shares() []faultShare {
 	return []faultShare{
-		{faultTooMany, f.TooMany}, {faultServerError, f.ServerError}, {faultHangBefore, f.HangBefore},
-		{faultResetBefore, f.ResetBefore}, {faultRefuse400, f.Refuse400}, {faultRefuse403, f.Refuse403},
-		{faultServerErrorAfter, f.ServerErrorAfter}, {faultHangAfter, f.HangAfter},
-		{faultResetAfter, f.ResetAfter}, {faultCutAfter, f.CutAfter},
+		{faultTooMany, f.TooMany},
+		{faultServerError, f.ServerError},
+		{faultHangBefore, f.HangBefore},
+		{faultResetBefore, f.ResetBefore},
+		{faultRefuse400, f.Refuse400},
+		{faultRefuse403, f.Refuse403},
+		{faultServerErrorAfter, f.ServerErrorAfter},
+		{faultHangAfter, f.HangAfter},
+		{faultResetAfter, f.ResetAfter},
+		{faultCutAfter, f.CutAfter},
 	}
 }
 

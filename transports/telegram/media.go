@@ -79,7 +79,7 @@ func (b *Bot) download(ctx context.Context, from *url.URL) (transports.Media, er
 	if err != nil {
 		return transports.Media{}, b.redact.error(op, err)
 	}
-	resp, err := b.client.Do(req) //nolint:gosec // the host is the account's api_url, see fileURL
+	resp, err := b.client.Do(req)
 	if err != nil {
 		return transports.Media{}, b.redact.error(op, err)
 	}
@@ -121,7 +121,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		err = l.redact.error("download", err)
 	}
-	return n, err //nolint:wrapcheck // io.EOF must stay itself
+	return n, err
 }
 
 // Close implements [io.Closer].

@@ -74,9 +74,10 @@ func (p *parser) text(s string, in []entity) (string, []events.Entity) {
 	}
 	length := transports.UTF16Units.Count(s)
 	out := make([]events.Entity, 0, len(in))
+	beyond := false
 	for _, e := range in {
 		if e.Offset < 0 || e.Length <= 0 || e.Offset > length || e.Length > length-e.Offset {
-			p.note("an entity beyond the end of the text was left out")
+			beyond = true
 			continue
 		}
 		link := e.URL
@@ -85,6 +86,9 @@ func (p *parser) text(s string, in []entity) (string, []events.Entity) {
 			link = "tg://user?id=" + strconv.FormatInt(e.User.ID, 10)
 		}
 		out = append(out, events.Entity{Type: p.clean(e.Type), Offset: e.Offset, Length: e.Length, URL: p.clean(link)})
+	}
+	if beyond {
+		p.note("entities beyond the end of the text were left out")
 	}
 	return s, out
 }

@@ -143,6 +143,11 @@ func (p *parser) ignored(reason string) {
 func (p *parser) unsupported(name string) {
 	p.ev.Kind = events.Message
 	p.ev.Content = &events.Content{Type: events.Unsupported, Unsupported: name}
+	p.keyOfUpdate()
+}
+
+// keyOfUpdate stands in for a message id that there is none of.
+func (p *parser) keyOfUpdate() {
 	p.ev.Key = events.MessageKey{}
 	if p.ev.Person.Address != "" && p.ev.ProviderEvent != "" {
 		p.ev.Key = events.MessageKey{Chat: p.ev.Person.Address, Message: "update:" + p.ev.ProviderEvent}
@@ -218,6 +223,9 @@ func (p *parser) message(m *message) {
 	default:
 		p.ev.Kind = events.Message
 		p.ev.Content = p.content(m, "message")
+	}
+	if p.ev.Kind == events.Message && !p.ev.Key.Valid() {
+		p.keyOfUpdate()
 	}
 }
 
