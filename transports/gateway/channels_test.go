@@ -311,6 +311,62 @@ func TestCheckFeedsHealthAndGauges(t *testing.T) {
 	})
 }
 
+// Somebody else's webhook, or none, is noticed and taken back.
+func TestChannelIsTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		channel   events.Channel
+		elsewhere string
+	}{
+		"webhook removed":         {webhookChannel(), ""},
+		"webhook replaced":        {webhookChannel(), "https://elsewhere.example.com/"},
+		"webhook set while polls": {pollingChannel(), "https://elsewhere.example.com/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				bus := newFakeBus()
+				bus.put(tc.channel)
+				r := newRig(t, bus, nil)
+				var current string
+				connects := 0
+				r.adapter = func(a *fakeAdapter) error {
+					a.connect = func(_ context.Context, url string) error {
+						r.do(func() {
+							current = url
+							connects++
+						})
+						return nil
+					}
+					a.check = func(context.Context) (report transports.Report, _ error) {
+						r.do(func() { report.WebhookURL = current })
+						return report, nil
+					}
+					return nil
+				}
+				r.run(t)
+				advance(10 * time.Minute)
+				r.do(func() {
+					if connects != 1 {
+						t.Errorf("connected %d times without a reason", connects)
+					}
+					current = tc.elsewhere
+				})
+				told := bus.told()
+				advance(5 * time.Minute)
+				r.do(func() {
+					if connects != 2 || current == tc.elsewhere {
+						t.Errorf("connected %d times, delivered to %q", connects, current)
+					}
+				})
+				if h := bus.lastHealth(t); h.State != events.Connected || bus.told() != told+2 {
+					t.Errorf("told %d times, last %+v", bus.told()-told, h)
+				}
+			})
+		})
+	}
+}
+
 func TestHealthIsToldOnceTheBusTakesIt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

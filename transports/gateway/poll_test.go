@@ -330,8 +330,7 @@ func TestPollSurvivesPanics(t *testing.T) {
 		p := newProvider(2)
 		r := pollingRig(t, bus, func(ctx context.Context, cursor string, emit transports.Emit) error {
 			if n++; n == 1 {
-				var m map[string]int
-				m["boom"] = 1
+				_ = inbound("1")[n] // out of range
 			}
 			return p.poll(ctx, cursor, emit)
 		})

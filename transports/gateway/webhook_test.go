@@ -193,7 +193,7 @@ func TestWebhookRefusals(t *testing.T) {
 			request: delivery("1"), code: http.StatusServiceUnavailable,
 		},
 		"starting": {
-			prepare: func(r *rig) { r.Gateway.table = newTable() },
+			prepare: func(r *rig) { r.table = newTable() },
 			request: delivery("1"), code: http.StatusServiceUnavailable, words: "starting",
 		},
 		"full": {

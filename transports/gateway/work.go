@@ -18,6 +18,8 @@ type shift struct {
 	*Gateway
 	acc *account
 	rep *reporter
+	// ours is true once the provider named our address as its own.
+	ours bool
 	// held ends with the lease only. What was begun when the program ends is
 	// finished under it: an emit moves its cursor, a health is told.
 	held context.Context
@@ -110,6 +112,9 @@ func (s *shift) check(ctx context.Context) {
 			default:
 				s.metrics.pending.WithLabelValues(string(s.acc.ch.ID), string(s.acc.ch.Transport)).Set(float64(report.Pending))
 				s.learn(report)
+				if s.displaced(report) && !s.reconnect(ctx) {
+					return
+				}
 			}
 		}
 		if !pause(ctx, next) {
@@ -132,6 +137,25 @@ func (s *shift) learn(report transports.Report) {
 	}
 	s.rep.fail(s.held, aspectDelivery, events.Degraded,
 		"the provider could not deliver: "+s.acc.hide.words(errors.New(report.LastError)))
+}
+
+// displaced reports whether the provider delivers elsewhere than it was told. A
+// transport that never names its address is believed.
+func (s *shift) displaced(report transports.Report) bool {
+	if report.WebhookURL == s.acc.webhookURL(s.publicURL) {
+		s.ours = true
+		return false
+	}
+	return s.ours || report.WebhookURL != ""
+}
+
+// reconnect takes a channel back from whoever told its provider something else.
+// It stays degraded until the provider confirms: two programs that share an
+// account take it from each other for ever, and somebody should see that.
+func (s *shift) reconnect(ctx context.Context) bool {
+	s.rep.fail(s.held, aspectDelivery, events.Degraded,
+		"the provider delivered elsewhere: another program uses this account, or changed where it delivers; connecting again")
+	return s.connect(ctx)
 }
 
 // call makes one bounded call of the adapter.
