@@ -23,7 +23,7 @@ func (r *Router) parseAgain(ctx context.Context, data []byte) ([]events.Inbound,
 	if err != nil {
 		return nil, fmt.Errorf("it is not an event: %w", err)
 	}
-	if len(ev.Raw) == 0 || r.opts.Reparse == nil {
+	if len(ev.Raw) == 0 && ev.RawRef == "" || r.opts.Reparse == nil {
 		return []events.Inbound{*ev}, nil
 	}
 	list, err := r.opts.Reparse(ctx, ev)

@@ -26,8 +26,8 @@ type Options struct {
 	LeaseTTL time.Duration
 	// MaxBatch limits the records of one transaction, 500 by default.
 	MaxBatch int
-	// Reparse turns a provider's raw payload into events again, for replays; it
-	// may be nil.
+	// Reparse turns a provider's raw payload (Raw, or the blob RawRef) into
+	// events again, for replays; it may be nil.
 	Reparse func(ctx context.Context, ev *events.Inbound) ([]events.Inbound, error)
 	// Retention is how long stored records stay in the streams, 7 days by
 	// default.
