@@ -85,16 +85,16 @@ UPDATE parley_leases SET lease_until = '-infinity', owner = NULL
 	return nil
 }
 
-// CountLeases counts the leases held now whose name starts with prefix.
-func (db *DB) CountLeases(ctx context.Context, prefix string) (int, error) {
-	var n int
-	err := db.worker.QueryRow(ctx, `
-SELECT count(*) FROM parley_leases
- WHERE starts_with(name, $1) AND lease_until > clock_timestamp()`, prefix).Scan(&n)
+// LiveLeases lists the leases held now whose name starts with prefix, by name.
+func (db *DB) LiveLeases(ctx context.Context, prefix string) ([]Lease, error) {
+	rows, _ := db.worker.Query(ctx, `
+SELECT name, coalesce(owner, '') AS owner, epoch, lease_until AS until FROM parley_leases
+ WHERE starts_with(name, $1) AND lease_until > clock_timestamp() ORDER BY name`, prefix)
+	leases, err := pgx.CollectRows(rows, pgx.RowToStructByName[Lease])
 	if err != nil {
-		return 0, fmt.Errorf("counting leases %s: %w", prefix, err)
+		return nil, fmt.Errorf("listing leases %s: %w", prefix, err)
 	}
-	return n, nil
+	return leases, nil
 }
 
 // fence holds the lease for the rest of the transaction: nobody can take it
