@@ -97,6 +97,12 @@ SELECT name, coalesce(owner, '') AS owner, epoch, lease_until AS until FROM parl
 	return leases, nil
 }
 
+// CountLeases counts the leases held now whose name starts with prefix.
+func (db *DB) CountLeases(ctx context.Context, prefix string) (int, error) {
+	leases, err := db.LiveLeases(ctx, prefix)
+	return len(leases), err
+}
+
 // fence holds the lease for the rest of the transaction: nobody can take it
 // before the transaction ends. It fails with ErrFenced when it is no longer the
 // caller's.
