@@ -1,5 +1,7 @@
 package events
 
+import "time"
+
 // Channel is one connected account as the gateway needs to know it: PostgreSQL
 // is its truth, the bus carries a projection so that accepting survives the
 // database.
@@ -44,3 +46,17 @@ const (
 	Degraded       HealthState = "degraded"
 	NeedsAttention HealthState = "needs_attention"
 )
+
+// ChannelHealth is how a channel fares, as its gateway sees it.
+type ChannelHealth struct {
+	Channel ChannelID   `json:"channel"`
+	State   HealthState `json:"state"`
+	// Error is the last failure in words for people, without secrets.
+	Error string `json:"error,omitempty"`
+	// Since is when the channel came into this state.
+	Since time.Time `json:"since"`
+	// Pending is how many updates wait at the provider; -1 when it does not say.
+	Pending int `json:"pending"`
+	// CheckedAt is when the gateway last looked.
+	CheckedAt time.Time `json:"checked_at,omitzero"`
+}

@@ -2,7 +2,10 @@ package events
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,4 +50,39 @@ func (f Fact) MarshalJSON() ([]byte, error) {
 		DataContentType: "application/json",
 		Data:            f.Data,
 	})
+}
+
+// errNotFact is why a document is no fact of ours.
+var errNotFact = errors.New("not a Parley fact")
+
+// UnmarshalJSON reads what [Fact.MarshalJSON] writes. CloudEvents from elsewhere
+// are refused.
+func (f *Fact) UnmarshalJSON(data []byte) error {
+	var ce cloudEvent
+	if err := json.Unmarshal(data, &ce); err != nil {
+		return err
+	}
+	if ce.SpecVersion != "1.0" {
+		return fmt.Errorf("%w: CloudEvents version %q", errNotFact, ce.SpecVersion)
+	}
+	id, err := strconv.ParseInt(ce.ID, 10, 64)
+	if err != nil {
+		return fmt.Errorf("%w: id %q", errNotFact, ce.ID)
+	}
+	tenant, ok := strings.CutPrefix(ce.Source, "/tenants/")
+	if !ok || tenant == "" {
+		return fmt.Errorf("%w: source %q", errNotFact, ce.Source)
+	}
+	name, ok := strings.CutPrefix(ce.Type, "parley.")
+	noun, verb, both := strings.Cut(name, ".")
+	if !ok || !both || noun == "" || verb == "" {
+		return fmt.Errorf("%w: type %q", errNotFact, ce.Type)
+	}
+	about, ok := strings.CutPrefix(ce.Subject, "chats/")
+	chat, err := strconv.ParseInt(about, 10, 64)
+	if !ok || err != nil {
+		return fmt.Errorf("%w: subject %q", errNotFact, ce.Subject)
+	}
+	*f = Fact{ID: id, Tenant: TenantID(tenant), Noun: noun, Verb: verb, Chat: chat, Time: ce.Time, Data: ce.Data}
+	return nil
 }

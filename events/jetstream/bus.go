@@ -52,6 +52,11 @@ const (
 	maxRetention      = 7 * 24 * time.Hour
 	defaultMaxBytes   = 8 << 30
 	defaultAckTimeout = 5 * time.Second
+	// embeddedWrites: one disk gains nothing from more fsyncs at once, and while
+	// partitions wait their turn their batches grow. Measured on two cores with
+	// four partitions and 256 callers: 21,000 messages a second with two, 12,000
+	// with one or with no limit.
+	embeddedWrites = 2
 )
 
 func (o *Options) setDefaults() error {
@@ -94,6 +99,8 @@ type Bus struct {
 	facts  *publisher
 	kv     map[string]natsjs.KeyValue
 	leases observations
+	// writes has room for the exchanges that may be under way at once.
+	writes chan struct{}
 	now    func() time.Time // with a monotonic reading
 
 	closing sync.Once
@@ -117,6 +124,10 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	if err := retry(ctx, b.log, "preparing streams", b.prepare); err != nil {
 		b.link.conn.Close()
 		return nil, err
+	}
+	b.writes = make(chan struct{}, o.Partitions+1)
+	if o.Embedded != nil {
+		b.writes = make(chan struct{}, embeddedWrites)
 	}
 	for p := range o.Partitions {
 		b.parts = append(b.parts, newPublisher(b, inboundStream(p)))

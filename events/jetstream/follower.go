@@ -49,6 +49,7 @@ type follower[T any] struct {
 	filter   string
 	decode   func(stored) T
 	identity string
+	resets   bool // records that are no longer kept matter
 	last     uint64 // only touched by the goroutine once it runs
 
 	mu    sync.Mutex
@@ -65,6 +66,12 @@ type follower[T any] struct {
 
 // follow begins behind sequence number after.
 func follow[T any](ctx context.Context, b *Bus, stream, filter string, after uint64, decode func(stored) T) (*follower[T], error) {
+	return followFrom(ctx, b, stream, filter, after, false, decode)
+}
+
+// followFrom is follow; resets makes a gap between the last record and the
+// oldest that is kept [ErrReset].
+func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after uint64, resets bool, decode func(stored) T) (*follower[T], error) {
 	info, err := b.streamInfo(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -75,7 +82,7 @@ func follow[T any](ctx context.Context, b *Bus, stream, filter string, after uin
 	life, cancel := context.WithCancel(context.Background()) // until close; ctx only bounds the start
 	f := &follower[T]{
 		bus: b, stream: stream, filter: filter, decode: decode,
-		identity: identity(info), last: after,
+		identity: identity(info), resets: resets, last: after,
 		filled: make(chan struct{}, 1), drained: make(chan struct{}, 1),
 		cancel: cancel, done: make(chan struct{}),
 	}
@@ -136,6 +143,8 @@ func (f *follower[T]) fail(err error) {
 func (f *follower[T]) session(ctx context.Context) error {
 	select {
 	case <-f.bus.link.restored():
+	case <-f.bus.link.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -149,9 +158,6 @@ func (f *follower[T]) session(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	if f.bus.link.conn.IsClosed() {
-		return ErrClosed
-	}
 	info, err := f.bus.streamInfo(ctx, f.stream)
 	switch {
 	case errors.Is(err, natsjs.ErrStreamNotFound):
@@ -161,6 +167,8 @@ func (f *follower[T]) session(ctx context.Context) error {
 	case identity(info) != f.identity || info.State.LastSeq < f.last:
 		return fmt.Errorf("%w: %s was made at %s and ends at %d; it was %s and past %d", ErrReplaced, f.stream,
 			identity(info), info.State.LastSeq, f.identity, f.last)
+	case f.resets && f.last > 0 && f.last+1 < info.State.FirstSeq:
+		return fmt.Errorf("%w: %s begins at %d, %d was last", ErrReset, f.stream, info.State.FirstSeq, f.last)
 	}
 	tail, err := f.bus.tail(ctx, f.stream, f.filter, f.last)
 	if err != nil {

@@ -27,10 +27,12 @@ type link struct {
 	mu   sync.Mutex
 	up   chan struct{} // closed while connected
 	down chan struct{} // closed while not
+
+	closed chan struct{} // closed for good
 }
 
 func newLink() *link {
-	return &link{up: make(chan struct{}), down: closedChan()}
+	return &link{up: make(chan struct{}), down: closedChan(), closed: make(chan struct{})}
 }
 
 func closedChan() chan struct{} {
@@ -73,8 +75,9 @@ func (l *link) lost() <-chan struct{} {
 
 // connect dials until it succeeds, ctx ends, or trying again cannot help.
 func (b *Bus) connect(ctx context.Context) error {
-	b.link = newLink()
 	o := b.opts
+	l := newLink()
+	b.link = l
 	nopts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
@@ -94,18 +97,19 @@ func (b *Bus) connect(ctx context.Context) error {
 			b.log.Warn("NATS reports an error", "error", err, "subject", subject)
 		}),
 		nats.ConnectHandler(func(*nats.Conn) {
-			b.link.set(true)
+			l.set(true)
 			o.Observer.connected()
 		}),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			b.link.set(false)
+			l.set(false)
 			if err != nil { // nil when we close it
 				b.log.Warn("NATS connection is lost, reconnecting", "error", err)
 			}
 			o.Observer.disconnected(err)
 		}),
+		nats.ClosedHandler(func(*nats.Conn) { close(l.closed) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			b.link.set(true)
+			l.set(true)
 			b.log.Info("NATS connection is back", "url", nc.ConnectedUrlRedacted())
 			o.Observer.connected()
 		}),
@@ -134,7 +138,7 @@ func (b *Bus) connect(ctx context.Context) error {
 			nc.Close()
 			return backoff.Permanent(err)
 		}
-		b.link.conn = nc
+		l.conn = nc
 		return nil
 	})
 	if err != nil {

@@ -177,7 +177,7 @@ func (p *publisher) takeBack(g *group) bool {
 }
 
 // take removes what can go out together from the front of the queue.
-func (p *publisher) take() (groups []*group, messages int, closed bool) {
+func (p *publisher) take() (groups []*group, messages int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	size := 0
@@ -193,22 +193,32 @@ func (p *publisher) take() (groups []*group, messages int, closed bool) {
 	p.queue = append(p.queue[:0], p.queue[len(groups):]...)
 	clear(p.queue[len(p.queue):cap(p.queue)]) // let go of what was sent
 	p.bytes -= size
-	return groups, messages, p.closed
+	return groups, messages
+}
+
+// hasWork waits until something is queued; false once stopped and drained.
+func (p *publisher) hasWork() bool {
+	for {
+		p.mu.Lock()
+		queued, closed := len(p.queue) > 0, p.closed
+		p.mu.Unlock()
+		if queued || closed {
+			return queued
+		}
+		<-p.wake
+	}
 }
 
 func (p *publisher) run() {
 	defer close(p.stopped)
 	defer func() { _ = p.sub.Unsubscribe() }()
-	for {
-		groups, messages, closed := p.take()
-		switch {
-		case len(groups) > 0:
+	for p.hasWork() {
+		p.bus.writes <- struct{}{}
+		// Only now, so that what came while waiting goes along.
+		if groups, messages := p.take(); len(groups) > 0 {
 			p.send(groups, messages)
-		case closed:
-			return
-		default:
-			<-p.wake
 		}
+		<-p.bus.writes
 	}
 }
 

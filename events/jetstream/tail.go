@@ -84,6 +84,10 @@ func (t *tail) close() {
 	_ = t.bus.js.DeleteConsumer(ctx, t.stream, t.name)
 }
 
+// scanPatience is how long a scan waits for a record that was there a moment
+// ago before it looks whether it still is.
+const scanPatience = 3 * time.Second
+
 // scan reads what a stream holds now, from..to, and ends.
 func scan(ctx context.Context, b *Bus, stream string, from, to uint64, f func(stored) error) error {
 	info, err := b.streamInfo(ctx, stream)
@@ -94,30 +98,42 @@ func scan(ctx context.Context, b *Bus, stream string, from, to uint64, f func(st
 		to = info.State.LastSeq
 	}
 	from = max(from, 1)
-	if info.State.Msgs == 0 || from > to {
-		return nil
+	for from <= to {
+		if from, err = scanTail(ctx, b, stream, from, to, f); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// scanTail reads with one consumer and returns where to go on: behind to when
+// there is no more.
+func scanTail(ctx context.Context, b *Bus, stream string, from, to uint64, f func(stored) error) (uint64, error) {
 	t, err := b.tail(ctx, stream, "", from-1)
 	if err != nil {
-		return err
+		return from, err
 	}
 	defer t.close()
 	if t.atStart == 0 {
-		return nil
+		return to + 1, nil
 	}
 	for {
-		m, err := t.next(ctx)
-		if err != nil {
-			return unavailable(err)
-		}
-		if m.seq > to {
-			return nil
+		next, cancel := context.WithTimeout(ctx, scanPatience)
+		m, err := t.next(next)
+		cancel()
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			return t.seq + 1, nil // somebody deleted what was promised
+		case err != nil:
+			return from, unavailable(err)
+		case m.seq > to:
+			return to + 1, nil
 		}
 		if err := f(m); err != nil {
-			return err
+			return from, err
 		}
 		if m.seq == to || m.pending == 0 {
-			return nil
+			return to + 1, nil
 		}
 	}
 }
