@@ -18,6 +18,10 @@ import (
 // this file wrap it and do not repeat the address.
 var ErrNoIdentity = errors.New("address is not an identity")
 
+// maxE164 is the most digits an international number has, country code included
+// (ITU-T E.164, section 6.1); libphonenumber lets Germany's be longer.
+const maxE164 = 15
+
 // NormalisePhone turns a phone number as a provider or a person writes it into
 // E.164 (https://www.itu.int/rec/T-REC-E.164). Country is the ISO 3166 region of
 // numbers without an international prefix; empty means that they have one.
@@ -26,8 +30,8 @@ var ErrNoIdentity = errors.New("address is not an identity")
 // Two countries write one mobile number in two ways, and providers use both for
 // the same person, so they become one here:
 //
-//   - Brazil's mobile numbers with and without the ninth digit (+55 AA 9NNNN-NNNN,
-//     https://www.gov.br/anatel: "nono dígito"): the ninth digit is added.
+//   - Brazil's mobile numbers with and without the ninth digit (+55 AA 9NNNN-NNNN):
+//     the ninth digit is added.
 //   - Mexico's mobile numbers with and without the 1 that was dropped in August
 //     2020 (+52 1 …): the 1 is removed.
 func NormalisePhone(number, country string) (events.Identity, error) {
@@ -35,8 +39,25 @@ func NormalisePhone(number, country string) (events.Identity, error) {
 	if err != nil {
 		return events.Identity{}, fmt.Errorf("parse phone number: %w: %w", ErrNoIdentity, err)
 	}
-	national := phonenumbers.GetNationalSignificantNumber(parsed)
-	switch parsed.GetCountryCode() {
+	e164 := canonicalPhone(parsed)
+	// Judged as it will be stored: whatever was longer or shorter only by those
+	// digits is judged like its twin, and normalising again changes nothing.
+	canonical, err := phonenumbers.Parse(e164, "")
+	if err != nil {
+		return events.Identity{}, fmt.Errorf("parse phone number: %w: %w", ErrNoIdentity, err)
+	}
+	if canonicalPhone(canonical) != e164 {
+		return events.Identity{}, fmt.Errorf("phone number reads in more than one way: %w", ErrNoIdentity)
+	}
+	if len(e164) > len("+")+maxE164 || phonenumbers.IsPossibleNumberWithReason(canonical) != phonenumbers.IS_POSSIBLE {
+		return events.Identity{}, fmt.Errorf("phone number has no possible length for its country: %w", ErrNoIdentity)
+	}
+	return events.Identity{Kind: events.Phone, Value: e164}, nil
+}
+
+func canonicalPhone(number *phonenumbers.PhoneNumber) string {
+	national := phonenumbers.GetNationalSignificantNumber(number)
+	switch number.GetCountryCode() {
 	case 55:
 		// Area code, then eight digits of which the first is 6 to 9 for mobiles and
 		// 2 to 5 for landlines.
@@ -48,17 +69,7 @@ func NormalisePhone(number, country string) (events.Identity, error) {
 			national = national[1:]
 		}
 	}
-	e164 := "+" + strconv.Itoa(int(parsed.GetCountryCode())) + national
-	// Judged as it will be stored: what was longer or shorter only by those digits
-	// is then judged like its twin, and normalising twice changes nothing.
-	canonical, err := phonenumbers.Parse(e164, "")
-	if err != nil {
-		return events.Identity{}, fmt.Errorf("parse phone number: %w: %w", ErrNoIdentity, err)
-	}
-	if reason := phonenumbers.IsPossibleNumberWithReason(canonical); reason != phonenumbers.IS_POSSIBLE {
-		return events.Identity{}, fmt.Errorf("phone number has no possible length for its country: %w", ErrNoIdentity)
-	}
-	return events.Identity{Kind: events.Phone, Value: phonenumbers.Format(canonical, phonenumbers.E164)}, nil
+	return "+" + strconv.Itoa(int(number.GetCountryCode())) + national
 }
 
 // maxEmail is the longest address that fits an SMTP path (RFC 5321, section
@@ -78,7 +89,7 @@ func NormaliseEmail(address string) (events.Identity, error) {
 		return events.Identity{}, fmt.Errorf("parse mail address: %w: %w", ErrNoIdentity, err)
 	}
 	at := strings.LastIndexByte(parsed.Address, '@')
-	parsed = &mail.Address{Address: parsed.Address[:at] + "@" + strings.TrimSuffix(strings.ToLower(parsed.Address[at+1:]), ".")}
+	parsed = &mail.Address{Address: parsed.Address[:at] + "@" + strings.ToLower(parsed.Address[at+1:])}
 	// String quotes a local part that needs it, so that the value parses again.
 	value := strings.TrimSuffix(strings.TrimPrefix(parsed.String(), "<"), ">")
 	if len(value) > maxEmail {

@@ -105,8 +105,11 @@ func chunks(text string, limit int, unit TextUnit) []string {
 		return []string{text}
 	}
 	var out []string
-	for !unit.fits(text, limit) {
+	for {
 		at := cut(text, limit, unit)
+		if at == len(text) {
+			break
+		}
 		if head := strings.TrimRightFunc(text[:at], unicode.IsSpace); head != "" {
 			out = append(out, head)
 		}
@@ -118,8 +121,8 @@ func chunks(text string, limit int, unit TextUnit) []string {
 	return out
 }
 
-// cut is the byte offset at which to end a piece of text, which is longer than
-// limit. It is at least one rune.
+// cut is the byte offset at which to end a piece of text: its length when all of
+// it fits, and at least one rune.
 func cut(text string, limit int, unit TextUnit) int {
 	var (
 		used, half int // units so far; the byte offset where half of them are used
@@ -166,6 +169,8 @@ func cut(text string, limit int, unit TextUnit) int {
 		prev = r
 	}
 	switch {
+	case used <= limit:
+		return len(text)
 	case paragraph > half:
 		return paragraph
 	case line > half:
@@ -191,6 +196,8 @@ func joins(prev, r rune, flags int) bool {
 	switch {
 	case prev < 0:
 		return false
+	case r < 0x300 && r != '\n': // the first combining mark
+		return prev == zeroWidthJoiner
 	case prev == '\r' && r == '\n':
 		return true
 	case prev == zeroWidthJoiner || r == zeroWidthJoiner:
