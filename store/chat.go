@@ -26,6 +26,8 @@ const (
 // that many or more.
 const MaxUnread = 1000
 
+const maxUnreadSQL = "1000" // MaxUnread
+
 // ChatPage says which chats to list; the zero value is the newest DefaultChats.
 type ChatPage struct {
 	// Cursor is what an earlier page returned, empty for the first.
@@ -39,14 +41,14 @@ type ChatPage struct {
 // activity is what chats are ordered by; a chat without messages, made by
 // another program, counts from its making. The index parley_chats_activity has
 // the same expression.
-const activity = "coalesce(c.last_message_at, c.created_at)"
+const activity = "(CASE WHEN c.last_message_at IS NULL THEN c.created_at ELSE c.last_message_at END)"
 
 const chatColumns = `c.id, c.last_message_at, c.last_seq, ` + activity + `,
 	cl.id, cl.first_name, coalesce(cl.last_name, ''), coalesce(cl.phone_number, ''), coalesce(cl.email, ''),
 	cl.blocked_at, cl.created_at,
 	(SELECT count(*) FROM (
 		SELECT FROM crm_chat_messages u
-		 WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in' LIMIT 1000) capped),
+		 WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in' LIMIT ` + maxUnreadSQL + `) capped),
 	coalesce(last.message, '')`
 
 // chatJoins find the newest message by the end of the chat's (chat_id, seq)
@@ -78,39 +80,20 @@ func (db *DB) Chats(ctx context.Context, tenant events.TenantID, page ChatPage) 
 	if err := validTenant(tenant); err != nil {
 		return nil, "", err
 	}
-	limit := page.Limit
-	if limit <= 0 {
-		limit = DefaultChats
-	}
-	limit = min(limit, MaxChats)
-	where, args := "true", []any{limit + 1}
-	if page.Cursor != "" {
-		at, id, err := parseChatCursor(page.Cursor)
-		if err != nil {
-			return nil, "", err
-		}
-		where, args = "("+activity+", c.id) < ($2, $3)", append(args, at, id)
-	}
-	if page.Unread {
-		where += ` AND EXISTS (
-			SELECT FROM crm_chat_messages u WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in')`
+	sql, args, err := page.sql()
+	if err != nil {
+		return nil, "", err
 	}
 	var rows []chatRow
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		// The page is cut before anything is joined to it.
-		r, _ := tx.Query(ctx, `
-			WITH c AS MATERIALIZED (
-				SELECT c.* FROM crm_chats c WHERE `+where+`
-				 ORDER BY `+activity+` DESC, c.id DESC LIMIT $1)
-			SELECT `+chatColumns+` FROM c`+chatJoins+`
-			 ORDER BY `+activity+` DESC, c.id DESC`, args...)
+		r, _ := tx.Query(ctx, sql, args...)
 		rows, err = pgx.CollectRows(r, scanChat)
 		return err
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("listing chats: %w", err)
 	}
-	if len(rows) > limit {
+	if limit := page.limit(); len(rows) > limit {
 		rows = rows[:limit]
 		next = chatCursor(rows[limit-1])
 	}
@@ -119,6 +102,36 @@ func (db *DB) Chats(ctx context.Context, tenant events.TenantID, page ChatPage) 
 		chats[i] = r.Chat
 	}
 	return chats, next, nil
+}
+
+func (p ChatPage) limit() int {
+	if p.Limit <= 0 {
+		return DefaultChats
+	}
+	return min(p.Limit, MaxChats)
+}
+
+// sql selects the page and one chat more, which tells whether there is a next.
+func (p ChatPage) sql() (string, []any, error) {
+	where, args := "true", []any{p.limit() + 1}
+	if p.Cursor != "" {
+		at, id, err := parseChatCursor(p.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		where, args = "("+activity+", c.id) < ($2, $3)", append(args, at, id)
+	}
+	if p.Unread {
+		where += ` AND EXISTS (
+			SELECT FROM crm_chat_messages u WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in')`
+	}
+	// The page is cut before anything is joined to it.
+	return `
+		WITH c AS MATERIALIZED (
+			SELECT c.* FROM crm_chats c WHERE ` + where + `
+			 ORDER BY ` + activity + ` DESC, c.id DESC LIMIT $1)
+		SELECT ` + chatColumns + ` FROM c` + chatJoins + `
+		 ORDER BY ` + activity + ` DESC, c.id DESC`, args, nil
 }
 
 func chatCursor(c chatRow) string {

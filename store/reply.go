@@ -357,12 +357,12 @@ func insertReply(ctx context.Context, tx pgx.Tx, r Reply, way route, agent strin
 	if err != nil {
 		return 0, 0, at, err
 	}
-	// Not now(), the transaction's start: it may have waited for the lock since.
+	// Not now(), the transaction's start: it has waited for the lock since.
 	err = tx.QueryRow(ctx, `
 		UPDATE crm_chats
-		   SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, clock_timestamp())
+		   SET last_seq = last_seq + 1, last_message_at = greatest(last_message_at, statement_timestamp())
 		 WHERE id = $1
-		RETURNING last_seq, clock_timestamp()`, r.Chat).Scan(&seq, &at)
+		RETURNING last_seq, statement_timestamp()`, r.Chat).Scan(&seq, &at)
 	if err != nil {
 		return 0, 0, at, err
 	}
