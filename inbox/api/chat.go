@@ -1,0 +1,66 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"parley/inbox"
+	"parley/store"
+)
+
+// chatRef names a chat.
+type chatRef struct {
+	ForTenant
+	Chat int64 `path:"chat" minimum:"1" doc:"The chat's id."`
+}
+
+func (a *api) chats(h huma.API) {
+	type listChats struct {
+		ForTenant
+		Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many."`
+		Cursor string `query:"cursor" doc:"The next of an earlier page."`
+		Unread bool   `query:"unread" doc:"Only chats with unread messages."`
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "list-chats", Method: http.MethodGet, Path: "/api/v1/chats", Summary: "List chats, the last active first",
+		Description: "Without routes. A chat's unread count stops at 1000.",
+	}, func(ctx context.Context, in *listChats) (List[inbox.Chat], error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return List[inbox.Chat]{}, err
+		}
+		cs, next, err := a.Desk.Chats(ctx, tenant, store.ChatPage{Cursor: in.Cursor, Limit: in.Limit, Unread: in.Unread})
+		return list(cs, next), err
+	})
+	handle(a, h, huma.Operation{
+		OperationID: "get-chat", Method: http.MethodGet, Path: "/api/v1/chats/{chat}",
+		Summary: "Show a chat and the ways to reach its client", Description: "The first route is where a reply goes unless it says otherwise.",
+	}, func(ctx context.Context, in *chatRef) (inbox.Chat, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return inbox.Chat{}, err
+		}
+		return a.Desk.Chat(ctx, tenant, in.Chat)
+	})
+	type markRead struct {
+		chatRef
+		Body struct {
+			Seq int64 `json:"seq" minimum:"1" doc:"Up to and including this message."`
+		}
+	}
+	type marked struct {
+		Messages int64 `json:"messages" doc:"How many messages were unread until now."`
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "read-chat", Method: http.MethodPost, Path: "/api/v1/chats/{chat}/read", Summary: "Mark messages as read",
+	}, func(ctx context.Context, in *markRead) (marked, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return marked{}, err
+		}
+		n, err := a.Desk.MarkRead(ctx, tenant, in.Chat, in.Body.Seq)
+		return marked{Messages: n}, err
+	})
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"parley/inbox"
+	"parley/inbox/desk"
+	"parley/store"
+)
+
+// Messages is a page of a chat's messages by rising seq.
+type Messages struct {
+	Items []inbox.Message `json:"items" nullable:"false"`
+	More  bool            `json:"more" doc:"Whether there are more beyond the page's open end."`
+}
+
+func (a *api) messages(h huma.API) {
+	type listMessages struct {
+		chatRef
+		Before int64 `query:"before" minimum:"1" doc:"The ones before this seq."`
+		After  int64 `query:"after" minimum:"1" doc:"The ones after this seq."`
+		Around int64 `query:"around" minimum:"1" doc:"This seq and some on both sides."`
+		Limit  int   `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many."`
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "list-messages", Method: http.MethodGet, Path: "/api/v1/chats/{chat}/messages",
+		Summary: "List a chat's messages", Description: "The newest ones, or those before, after or around a seq.",
+	}, func(ctx context.Context, in *listMessages) (Messages, error) {
+		if n := positive(in.Before) + positive(in.After) + positive(in.Around); n > 1 {
+			return Messages{}, &inbox.Error{Code: inbox.Invalid, Message: "Only one of before, after and around can be given."}
+		}
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return Messages{}, err
+		}
+		ms, more, err := a.Desk.Messages(ctx, tenant, in.Chat, store.MessagePage{
+			Before: in.Before, After: in.After, Around: in.Around, Limit: in.Limit,
+		})
+		if ms == nil {
+			ms = []inbox.Message{}
+		}
+		return Messages{Items: ms, More: more}, err
+	})
+	type reply struct {
+		chatRef
+		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key with the same reply sends once."`
+		Body struct {
+			Text    string `json:"text" doc:"What to say."`
+			Channel string `json:"channel,omitempty" doc:"Id or name of the channel; the one the client wrote on last when absent."`
+			Seen    int64  `json:"seen" minimum:"0" doc:"Seq of the newest message that the agent saw: the chat's last_seq when it was shown."`
+			Force   bool   `json:"force,omitempty" doc:"Send even when something newer was not seen."`
+			ReplyTo int64  `json:"reply_to,omitempty" minimum:"1" doc:"Id of the message that is answered in particular."`
+		}
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "reply", Method: http.MethodPost, Path: "/api/v1/chats/{chat}/messages", Summary: "Reply to the client",
+		Description: "Stores the message and queues its delivery. A reply that did not see the client's or a colleague's newest " +
+			"message is refused with 409 and the code stale, and data says what was missed.",
+		DefaultStatus: http.StatusCreated,
+	}, func(ctx context.Context, in *reply) (inbox.Message, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return inbox.Message{}, err
+		}
+		b := &in.Body
+		return a.Desk.Reply(ctx, desk.Reply{
+			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Seen: b.Seen, Force: b.Force,
+			Key: in.Key, ReplyTo: b.ReplyTo,
+		})
+	})
+}
+
+func positive(n int64) int {
+	if n > 0 {
+		return 1
+	}
+	return 0
+}

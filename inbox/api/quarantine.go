@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"parley/store"
+)
+
+// Quarantine keeps what could not be stored. It is the operator's and belongs
+// to no tenant: an event may be there because its tenant cannot be read.
+type Quarantine interface {
+	QuarantineList(ctx context.Context, all bool, before int64, limit int) ([]store.QuarantinedEvent, error)
+	Quarantined(ctx context.Context, id int64) (store.QuarantinedEvent, error)
+	// Replay stores what the event contains now.
+	Replay(ctx context.Context, id int64) (store.BatchResult, error)
+}
+
+// QuarantinedEvent is one of them with the record as it came.
+type QuarantinedEvent struct {
+	store.QuarantinedEvent
+	// Event is the record where it is JSON, Text where it is not.
+	Event json.RawMessage `json:"event,omitempty" doc:"The record as it came, where it is JSON."`
+	Text  string          `json:"text,omitempty" doc:"The record as it came, where it is not JSON."`
+}
+
+// Replayed is what a replay came to.
+type Replayed struct {
+	Outcomes   []store.Outcome `json:"outcomes" nullable:"false" doc:"What became of each event in the record."`
+	NewClients int             `json:"new_clients"`
+}
+
+type quarantineRef struct {
+	ID int64 `path:"id" minimum:"1" doc:"The event's number in quarantine."`
+}
+
+func (a *api) quarantined(h huma.API) {
+	type listQuarantine struct {
+		All    bool  `query:"all" doc:"Also what was replayed."`
+		Before int64 `query:"before" minimum:"1" doc:"Only ids below this one."`
+		Limit  int   `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many."`
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "list-quarantine", Method: http.MethodGet, Path: "/api/v1/quarantine",
+		Summary: "List events that could not be stored, the newest first",
+	}, func(ctx context.Context, in *listQuarantine) (List[store.QuarantinedEvent], error) {
+		qs, err := a.Quarantine.QuarantineList(ctx, in.All, in.Before, in.Limit)
+		return list(qs, ""), err
+	})
+	handle(a, h, huma.Operation{
+		OperationID: "show-quarantine", Method: http.MethodGet, Path: "/api/v1/quarantine/{id}",
+		Summary: "Show one of them with the record as it came",
+	}, func(ctx context.Context, in *quarantineRef) (QuarantinedEvent, error) {
+		q, err := a.Quarantine.Quarantined(ctx, in.ID)
+		out := QuarantinedEvent{QuarantinedEvent: q}
+		if json.Valid(q.Event) {
+			out.Event = q.Event
+		} else {
+			out.Text = string(q.Event)
+		}
+		return out, err
+	})
+	handle(a, h, huma.Operation{
+		OperationID: "replay-quarantine", Method: http.MethodPost, Path: "/api/v1/quarantine/{id}/replay",
+		Summary: "Try again to store one of them", Description: "It may be repeated; a second time finds duplicates.",
+	}, func(ctx context.Context, in *quarantineRef) (Replayed, error) {
+		res, err := a.Quarantine.Replay(ctx, in.ID)
+		if res.Outcomes == nil {
+			res.Outcomes = []store.Outcome{}
+		}
+		return Replayed{Outcomes: res.Outcomes, NewClients: res.NewClients}, err
+	})
+}

@@ -1,0 +1,52 @@
+package desk
+
+import (
+	"context"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/store"
+)
+
+// Reply is an agent's answer.
+type Reply struct {
+	Tenant events.TenantID
+	Chat   int64
+	// Channel names the channel to answer through, like [Desk.Channel]; empty for
+	// the one the client wrote on last.
+	Channel string
+	Text    string
+	// User is the agent's id, 0 for the tenant's default operator.
+	User int64
+	// Seen is the seq of the newest message the agent saw.
+	Seen int64
+	// Force sends even when something newer was not seen.
+	Force bool
+	// Key makes a repeated reply the same reply; empty for none.
+	Key string
+	// ReplyTo is the id of the message answered in particular, 0 for none.
+	ReplyTo int64
+}
+
+// Reply stores a reply and queues its delivery; see [store.DB.Reply] for when
+// it refuses.
+func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
+	out := store.Reply{
+		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
+	}
+	if r.Channel != "" {
+		ch, err := d.Channel(ctx, r.Tenant, r.Channel)
+		if err != nil {
+			return inbox.Message{}, err
+		}
+		out.Channel = ch.ID
+	}
+	if out.User == 0 {
+		operator, err := d.Store.EnsureOperator(ctx, r.Tenant)
+		if err != nil {
+			return inbox.Message{}, err
+		}
+		out.User = operator.ID
+	}
+	return d.Store.Reply(ctx, out)
+}
