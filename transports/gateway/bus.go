@@ -2,9 +2,11 @@ package gateway
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"parley/events"
+	"parley/events/jetstream"
 )
 
 // Bus is what the gateway needs of the bus; [OnJetStream] is the real one. Errors
@@ -13,44 +15,82 @@ type Bus interface {
 	// Publish returns nil only once every event is durable, in this order where
 	// they share a person.
 	Publish(ctx context.Context, evs ...events.Inbound) error
-	// FollowChannels reports every channel there is, then that it did, and then
-	// what changes, from one goroutine, until ctx ends or the bus fails.
-	FollowChannels(ctx context.Context, f ChannelFollower) error
-	// Cursor is where polling of a channel stands, empty when it never began.
-	Cursor(ctx context.Context, ch events.ChannelID) (string, error)
+	// WatchChannels delivers every channel there is, then Ready, and then what
+	// changes, until ctx ends and the Go channel closes. A deleted channel is
+	// told as such: that one is not delivered says nothing about it.
+	WatchChannels(ctx context.Context) (<-chan jetstream.ChannelChange, error)
+	// Cursor is where polling of a channel stands; jetstream.ErrNotFound when it
+	// never began.
+	Cursor(ctx context.Context, id events.ChannelID) (string, error)
 	// SetCursor returns nil only once the cursor is durable.
-	SetCursor(ctx context.Context, ch events.ChannelID, cursor string) error
+	SetCursor(ctx context.Context, id events.ChannelID, cursor string) error
 	// AcquireLease takes a lease that ends after ttl unless it is renewed. It does
-	// not wait: one that is held yields jetstream.ErrLeaseHeld.
-	AcquireLease(ctx context.Context, name string, ttl time.Duration) (Lease, error)
+	// not wait: one that is held yields jetstream.ErrLeaseHeld. Owner is for
+	// people.
+	AcquireLease(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
 	// PutHealth replaces what is known of a channel's health.
-	PutHealth(ctx context.Context, h Health) error
+	PutHealth(ctx context.Context, h events.ChannelHealth) error
+	// LastHealth is what was put last, by whichever replica, a few seconds old at
+	// most; jetstream.ErrNotFound when nothing was.
+	LastHealth(ctx context.Context, id events.ChannelID) (events.ChannelHealth, error)
 }
 
 // Lease is the right to act for a name, held by one process at a time.
 type Lease interface {
 	// Renew extends it by its time to live; jetstream.ErrLeaseLost means that it
-	// is over.
+	// is over, any other error that it still runs.
 	Renew(ctx context.Context) error
 	// Release ends it, so that another can take it at once.
 	Release(ctx context.Context) error
 }
 
-// ChannelFollower is told about channels.
-type ChannelFollower interface {
-	// Put reports a channel that appeared or changed.
-	Put(ch events.Channel)
-	// Deleted reports a channel that is gone.
-	Deleted(id events.ChannelID)
-	// Loaded reports that every channel that existed at the start was put.
-	Loaded()
+// OnJetStream is a gateway's bus on NATS.
+func OnJetStream(bus *jetstream.Bus) Bus { return &jetStreamBus{Bus: bus} }
+
+var (
+	_ Bus   = (*jetStreamBus)(nil)
+	_ Lease = (*jetstream.Lease)(nil)
+)
+
+// jetStreamBus adds what has another shape there.
+type jetStreamBus struct {
+	*jetstream.Bus
+
+	mu     sync.Mutex
+	health map[events.ChannelID]events.ChannelHealth
+	readAt time.Time
 }
 
-// Health is how a channel fares.
-type Health struct {
-	Channel events.ChannelID   `json:"channel"`
-	Tenant  events.TenantID    `json:"tenant"`
-	State   events.HealthState `json:"state"`
-	Since   time.Time          `json:"since"`
-	Error   string             `json:"error,omitempty"`
+// AcquireLease implements [Bus].
+func (b *jetStreamBus) AcquireLease(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error) {
+	l, err := b.Bus.AcquireLease(ctx, name, owner, ttl)
+	if err != nil {
+		return nil, err // a nil *jetstream.Lease would not be a nil Lease
+	}
+	return l, nil
+}
+
+// healthAge is how long one reading of all channels' health serves: at a start
+// every channel asks for its own.
+const healthAge = 3 * time.Second
+
+// LastHealth implements [Bus].
+func (b *jetStreamBus) LastHealth(ctx context.Context, id events.ChannelID) (events.ChannelHealth, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.health == nil || time.Since(b.readAt) > healthAge {
+		all, err := b.Health(ctx)
+		if err != nil {
+			return events.ChannelHealth{}, err
+		}
+		b.health, b.readAt = make(map[events.ChannelID]events.ChannelHealth, len(all)), time.Now()
+		for _, h := range all {
+			b.health[h.Channel] = h
+		}
+	}
+	h, ok := b.health[id]
+	if !ok {
+		return h, jetstream.ErrNotFound
+	}
+	return h, nil
 }

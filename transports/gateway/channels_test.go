@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"parley/events"
+	"parley/events/jetstream"
 	"parley/transports"
 )
 
@@ -78,33 +80,72 @@ func TestChannelsComeChangeAndGo(t *testing.T) {
 	})
 }
 
-// What the bus holds is all that a restart needs, and what was deleted while
-// the bus could not be followed is noticed.
-func TestChannelsAreListedAgain(t *testing.T) {
+// What the bus holds is all that a restart needs.
+func TestRestartFromTheBusAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		bus := newFakeBus()
 		bus.put(webhookChannel())
 		first := newRig(t, bus, nil)
 		stop := first.run(t)
-		synctest.Wait()
+		advance(time.Hour)
 		wantCode(t, first.answer(delivery("1")), http.StatusOK)
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}
-
+		since := bus.lastHealth(t).Since
 		second := newRig(t, bus, nil)
 		second.run(t)
-		synctest.Wait()
+		advance(time.Hour)
 		wantCode(t, second.answer(delivery("1")), http.StatusOK)
+		if h := bus.lastHealth(t); h.State != events.Connected || !h.Since.Equal(since) {
+			t.Errorf("connected since %s, after a restart since %s", since, h.Since)
+		}
+	})
+}
 
-		bus.tell(change{fail: errors.New("connection lost")})
-		bus.mu.Lock()
-		delete(bus.channels, testChannel)
-		bus.mu.Unlock()
-		wantCode(t, second.answer(delivery("2")), http.StatusOK)
+// A gateway that cannot follow the bus goes on with what it knows.
+func TestChannelsAreFollowedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bus := newFakeBus()
+		bus.put(webhookChannel())
+		var down atomic.Bool
+		bus.onWatch = func() error {
+			if down.Load() {
+				return jetstream.ErrUnavailable
+			}
+			return nil
+		}
+		down.Store(true)
+		r := newRig(t, bus, nil)
+		r.run(t)
 		advance(time.Minute)
-		wantCode(t, second.answer(delivery("3")), http.StatusNotFound)
+		if r.Ready() {
+			t.Error("ready without having seen the channels")
+		}
+		down.Store(false)
+		advance(2 * time.Minute)
+		wantCode(t, r.answer(delivery("1")), http.StatusOK)
+
+		down.Store(true)
+		bus.hangUp()
+		advance(time.Minute)
+		ch := webhookChannel()
+		ch.Version, ch.WebhookPath = 2, "another-path"
+		bus.put(ch)
+		wantCode(t, r.answer(delivery("2")), http.StatusOK)
+		down.Store(false)
+		advance(2 * time.Minute)
+		wantCode(t, r.answer(delivery("3")), http.StatusNotFound)
+
+		bus.tell(jetstream.ChannelChange{Channel: events.Channel{ID: testChannel}, Err: errors.New("not JSON")})
+		req := delivery("4")
+		req.URL.Path = webhookPrefix + "another-path"
+		wantCode(t, r.answer(req), http.StatusOK)
+		if s := r.logs.String(); !strings.Contains(s, "cannot be followed") || !strings.Contains(s, "cannot be read") {
+			t.Errorf("the log does not say so: %s", s)
+		}
 	})
 }
 
@@ -184,7 +225,7 @@ func TestChannelThatCannotWorkNeedsAttention(t *testing.T) {
 				r.run(t)
 				synctest.Wait()
 				h := bus.lastHealth(t)
-				if h.State != events.NeedsAttention || h.Error != tc.words || h.Channel != testChannel || h.Tenant != testTenant {
+				if h.State != events.NeedsAttention || h.Error != tc.words || h.Channel != testChannel {
 					t.Errorf("health %+v, want words %q", h, tc.words)
 				}
 				if n := testutil.ToFloat64(r.Gateway.metrics.health.WithLabelValues(string(ch.ID), string(ch.Transport), "needs_attention")); n != 1 {
@@ -260,12 +301,12 @@ func TestCheckFeedsHealthAndGauges(t *testing.T) {
 			return nil
 		}
 		r.run(t)
-		next := func() Health {
+		next := func() events.ChannelHealth {
 			advance(73 * time.Second) // a minute and its jitter
 			return bus.lastHealth(t)
 		}
 		synctest.Wait()
-		if h := bus.lastHealth(t); h.State != events.Connected {
+		if h := bus.lastHealth(t); h.State != events.Connected || h.Pending != 3 || !h.CheckedAt.Equal(time.Now()) {
 			t.Errorf("health %+v", h)
 		}
 		if n := testutil.ToFloat64(r.Gateway.metrics.pending); n != 3 {
@@ -352,15 +393,15 @@ func TestChannelIsTakenBack(t *testing.T) {
 					}
 					current = tc.elsewhere
 				})
-				told := bus.told()
 				advance(5 * time.Minute)
 				r.do(func() {
 					if connects != 2 || current == tc.elsewhere {
 						t.Errorf("connected %d times, delivered to %q", connects, current)
 					}
 				})
-				if h := bus.lastHealth(t); h.State != events.Connected || bus.told() != told+2 {
-					t.Errorf("told %d times, last %+v", bus.told()-told, h)
+				want := []events.HealthState{events.Connected, events.Degraded, events.Connected}
+				if got := bus.states(); !slices.Equal(got, want) {
+					t.Errorf("health went %q, want %q", got, want)
 				}
 			})
 		})
@@ -373,7 +414,7 @@ func TestHealthIsToldOnceTheBusTakesIt(t *testing.T) {
 		bus := newFakeBus()
 		bus.put(webhookChannel())
 		var takes atomic.Bool
-		bus.onPutHealth = func(Health) error {
+		bus.onPutHealth = func(events.ChannelHealth) error {
 			if !takes.Load() {
 				return errors.New("no bus")
 			}

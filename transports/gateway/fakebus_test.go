@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -18,32 +19,24 @@ type fakeBus struct {
 	// Hooks fail a call before it takes effect, or hold it up.
 	onPublish   func(ctx context.Context, evs []events.Inbound) error
 	onSetCursor func(cursor string) error
-	onPutHealth func(Health) error
-	onRenew     func() error
+	onPutHealth func(events.ChannelHealth) error
+	onWatch     func() error
 
 	mu        sync.Mutex
 	events    []events.Inbound
 	log       []string // "event <ProviderEvent>" and "cursor <value>"
 	cursors   map[events.ChannelID]string
 	channels  map[events.ChannelID]events.Channel
-	followers map[chan change]bool
+	followers map[chan jetstream.ChannelChange]bool
 	leases    map[string]*fakeLease
-	health    []Health
-}
-
-// change is what followers are told; done is closed once they took it in.
-type change struct {
-	put  events.Channel
-	gone events.ChannelID
-	fail error
-	done chan struct{}
+	health    []events.ChannelHealth
 }
 
 func newFakeBus() *fakeBus {
 	return &fakeBus{
 		cursors:   make(map[events.ChannelID]string),
 		channels:  make(map[events.ChannelID]events.Channel),
-		followers: make(map[chan change]bool),
+		followers: make(map[chan jetstream.ChannelChange]bool),
 		leases:    make(map[string]*fakeLease),
 	}
 }
@@ -73,7 +66,11 @@ func (b *fakeBus) Publish(ctx context.Context, evs ...events.Inbound) error {
 func (b *fakeBus) Cursor(_ context.Context, ch events.ChannelID) (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.cursors[ch], nil
+	cursor, ok := b.cursors[ch]
+	if !ok {
+		return "", jetstream.ErrNotFound
+	}
+	return cursor, nil
 }
 
 func (b *fakeBus) SetCursor(ctx context.Context, ch events.ChannelID, cursor string) error {
@@ -92,7 +89,7 @@ func (b *fakeBus) SetCursor(ctx context.Context, ch events.ChannelID, cursor str
 	return nil
 }
 
-func (b *fakeBus) PutHealth(ctx context.Context, h Health) error {
+func (b *fakeBus) PutHealth(ctx context.Context, h events.ChannelHealth) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -107,52 +104,81 @@ func (b *fakeBus) PutHealth(ctx context.Context, h Health) error {
 	return nil
 }
 
-func (b *fakeBus) FollowChannels(ctx context.Context, f ChannelFollower) error {
-	updates := make(chan change)
+func (b *fakeBus) LastHealth(_ context.Context, id events.ChannelID) (events.ChannelHealth, error) {
 	b.mu.Lock()
-	b.followers[updates] = true
-	for _, ch := range b.channels {
-		f.Put(ch)
-	}
-	b.mu.Unlock()
-	defer func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		delete(b.followers, updates)
-	}()
-	f.Loaded()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case c := <-updates:
-			switch {
-			case c.fail != nil:
-				close(c.done)
-				return c.fail
-			case c.gone != "":
-				f.Deleted(c.gone)
-			default:
-				f.Put(c.put)
-			}
-			close(c.done)
+	defer b.mu.Unlock()
+	for _, h := range slices.Backward(b.health) {
+		if h.Channel == id {
+			return h, nil
 		}
 	}
+	return events.ChannelHealth{}, jetstream.ErrNotFound
+}
+
+func (b *fakeBus) WatchChannels(ctx context.Context) (<-chan jetstream.ChannelChange, error) {
+	if b.onWatch != nil {
+		if err := b.onWatch(); err != nil {
+			return nil, err
+		}
+	}
+	updates, out := make(chan jetstream.ChannelChange), make(chan jetstream.ChannelChange)
+	b.mu.Lock()
+	var known []jetstream.ChannelChange
+	for _, ch := range b.channels {
+		known = append(known, jetstream.ChannelChange{Channel: ch})
+	}
+	b.followers[updates] = true
+	b.mu.Unlock()
+	go func() {
+		defer close(out)
+		defer func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			delete(b.followers, updates)
+		}()
+		for _, c := range append(known, jetstream.ChannelChange{Ready: true}) {
+			select {
+			case out <- c:
+			case <-ctx.Done():
+				return
+			}
+		}
+		for {
+			select {
+			case c, ok := <-updates:
+				if !ok {
+					return
+				}
+				out <- c
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
 }
 
 // tell lets every follower take in a change before it returns.
-func (b *fakeBus) tell(c change) {
-	b.mu.Lock()
-	followers := make([]chan change, 0, len(b.followers))
-	for u := range b.followers {
-		followers = append(followers, u)
-	}
-	b.mu.Unlock()
-	for _, u := range followers {
-		c.done = make(chan struct{})
+func (b *fakeBus) tell(c jetstream.ChannelChange) {
+	for _, u := range b.following() {
 		u <- c
-		<-c.done
+		// Once these are taken, what came before was taken in.
+		u <- jetstream.ChannelChange{Ready: true}
+		u <- jetstream.ChannelChange{Ready: true}
 	}
+}
+
+// hangUp ends what followers follow.
+func (b *fakeBus) hangUp() {
+	for _, u := range b.following() {
+		close(u)
+	}
+}
+
+func (b *fakeBus) following() []chan jetstream.ChannelChange {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Keys(b.followers))
 }
 
 // put creates or changes a channel.
@@ -160,7 +186,7 @@ func (b *fakeBus) put(ch events.Channel) {
 	b.mu.Lock()
 	b.channels[ch.ID] = ch
 	b.mu.Unlock()
-	b.tell(change{put: ch})
+	b.tell(jetstream.ChannelChange{Channel: ch})
 }
 
 // remove deletes a channel.
@@ -168,10 +194,10 @@ func (b *fakeBus) remove(id events.ChannelID) {
 	b.mu.Lock()
 	delete(b.channels, id)
 	b.mu.Unlock()
-	b.tell(change{gone: id})
+	b.tell(jetstream.ChannelChange{Deleted: true, Channel: events.Channel{ID: id}})
 }
 
-func (b *fakeBus) AcquireLease(ctx context.Context, name string, ttl time.Duration) (Lease, error) {
+func (b *fakeBus) AcquireLease(ctx context.Context, name, _ string, ttl time.Duration) (Lease, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -193,11 +219,6 @@ type fakeLease struct {
 }
 
 func (l *fakeLease) Renew(context.Context) error {
-	if l.bus.onRenew != nil {
-		if err := l.bus.onRenew(); err != nil {
-			return err
-		}
-	}
 	l.bus.mu.Lock()
 	defer l.bus.mu.Unlock()
 	if l.bus.leases[l.name] != l || time.Now().After(l.until) {
@@ -245,6 +266,17 @@ func (b *fakeBus) told() int {
 	return len(b.health)
 }
 
+// states are the states that were told, repetitions left out.
+func (b *fakeBus) states() []events.HealthState {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var states []events.HealthState
+	for _, h := range b.health {
+		states = append(states, h.State)
+	}
+	return slices.Compact(states)
+}
+
 // cursor is where polling the test channel stands.
 func (b *fakeBus) cursor() string {
 	b.mu.Lock()
@@ -253,7 +285,7 @@ func (b *fakeBus) cursor() string {
 }
 
 // lastHealth is the newest health told.
-func (b *fakeBus) lastHealth(t *testing.T) Health {
+func (b *fakeBus) lastHealth(t *testing.T) events.ChannelHealth {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +23,8 @@ import (
 type Options struct {
 	// Bus is required; see [OnJetStream].
 	Bus Bus
+	// Name says, to people, which replica this is; the host's name by default.
+	Name string
 	// Factories build the adapters, by transport.
 	Factories map[events.Transport]transports.Factory
 	// OpenSecrets opens what Channel.Sealed holds. It may be called from several
@@ -48,6 +50,7 @@ type Options struct {
 // used from several goroutines at once.
 type Gateway struct {
 	bus         Bus
+	name        string
 	factories   map[events.Transport]transports.Factory
 	openSecrets func([]byte) (map[string]string, error)
 	publicURL   string
@@ -79,6 +82,11 @@ func New(o Options) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: register metrics: %w", err)
 	}
+	if o.Name == "" {
+		if o.Name, err = os.Hostname(); err != nil {
+			o.Name = "gateway"
+		}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,7 +95,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	limits := o.Limits.withDefaults()
 	return &Gateway{
-		bus: o.Bus, factories: o.Factories, openSecrets: o.OpenSecrets, publicURL: public,
+		bus: o.Bus, name: o.Name, factories: o.Factories, openSecrets: o.OpenSecrets, publicURL: public,
 		log: o.Logger, client: o.HTTPClient, blobs: o.Blobs, limits: limits, metrics: m,
 		table: newTable(), gate: newDrain(limits.InFlight), media: make(chan struct{}, limits.Media),
 	}, nil
@@ -124,16 +132,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 	f := newFollower(ctx, g)
 	waits := g.pauses()
 	for ctx.Err() == nil {
-		f.restart()
-		err := g.bus.FollowChannels(ctx, f)
-		if ctx.Err() != nil {
-			break
+		err := f.follow(waits.Reset)
+		if ctx.Err() == nil {
+			g.log.LogAttrs(ctx, slog.LevelWarn, "channels cannot be followed, trying again", slog.Any("error", err))
+			pause(ctx, waits.NextBackOff())
 		}
-		if f.complete {
-			waits.Reset()
-		}
-		g.log.LogAttrs(ctx, slog.LevelWarn, "channels cannot be followed, trying again", slog.Any("error", err))
-		pause(ctx, waits.NextBackOff())
 	}
 	late, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), g.limits.Drain,
 		fmt.Errorf("still busy after %s", g.limits.Drain))
@@ -146,101 +149,4 @@ func (g *Gateway) Run(ctx context.Context) error {
 		errs = append(errs, fmt.Errorf("gateway: channels: %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// follower keeps the accounts in step with the channels. It is used from Run's
-// goroutine only.
-type follower struct {
-	g        *Gateway
-	ctx      context.Context
-	running  map[events.ChannelID]*tending
-	seen     map[events.ChannelID]bool
-	complete bool
-	tasks    sync.WaitGroup
-}
-
-// tending is an account's goroutine.
-type tending struct {
-	stop context.CancelFunc
-	done chan struct{}
-}
-
-func newFollower(ctx context.Context, g *Gateway) *follower {
-	return &follower{g: g, ctx: ctx, running: make(map[events.ChannelID]*tending)}
-}
-
-// restart begins a new listing.
-func (f *follower) restart() {
-	f.seen, f.complete = make(map[events.ChannelID]bool), false
-}
-
-// Put implements [ChannelFollower]. What is not newer than what runs is known
-// already: a listing repeats everything.
-func (f *follower) Put(ch events.Channel) {
-	f.seen[ch.ID] = true
-	if old := f.g.table.byID(ch.ID); old != nil && ch.Version <= old.ch.Version {
-		return
-	}
-	acc := f.g.build(ch)
-	f.g.table.put(acc)
-	var previous <-chan struct{}
-	if old := f.running[ch.ID]; old != nil {
-		old.stop()
-		previous = old.done
-	}
-	ctx, stop := context.WithCancel(f.ctx)
-	t := &tending{stop: stop, done: make(chan struct{})}
-	f.running[ch.ID] = t
-	f.tasks.Go(func() {
-		defer close(t.done)
-		defer stop()
-		f.g.tend(ctx, acc, previous)
-	})
-	f.count()
-	f.g.log.LogAttrs(f.ctx, slog.LevelInfo, "channel loaded", append(acc.logAttrs(),
-		slog.Int64("version", ch.Version), slog.String("mode", string(ch.Mode)), slog.Bool("paused", ch.Paused))...)
-}
-
-// Deleted implements [ChannelFollower].
-func (f *follower) Deleted(id events.ChannelID) {
-	acc := f.g.table.byID(id)
-	if acc == nil {
-		return
-	}
-	f.g.table.remove(id)
-	f.running[id].stop()
-	// Its done is kept: a channel that comes back waits for it.
-	f.count()
-	f.g.log.LogAttrs(f.ctx, slog.LevelInfo, "channel gone", acc.logAttrs()...)
-}
-
-// Loaded implements [ChannelFollower]. What a repeated listing did not name was
-// deleted while nobody looked.
-func (f *follower) Loaded() {
-	for _, id := range f.g.table.all() {
-		if !f.seen[id] {
-			f.Deleted(id)
-		}
-	}
-	f.complete = true
-	f.g.table.setLoaded()
-}
-
-func (f *follower) count() {
-	f.g.metrics.channels.Set(float64(len(f.g.table.all())))
-}
-
-// wait waits for every account's goroutine, or for ctx.
-func (f *follower) wait(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f.tasks.Wait()
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

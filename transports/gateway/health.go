@@ -22,11 +22,17 @@ const (
 	aspects
 )
 
-// trouble is what is wrong with an aspect; no words are none.
+// trouble is what is wrong with an aspect; the zero value is nothing.
 type trouble struct {
 	state events.HealthState
 	words string
 }
+
+// unknownPending is events.ChannelHealth.Pending when the provider does not say.
+const unknownPending = -1
+
+// looked is how old the told CheckedAt may become while nothing else changes.
+const looked = 5 * time.Minute
 
 // reporter keeps one account's health while this replica holds its lease. The
 // contexts it is given end with that lease: what came after is not ours to tell.
@@ -36,12 +42,21 @@ type reporter struct {
 
 	mu       sync.Mutex
 	troubles [aspects]trouble
-	health   Health
-	told     bool
+	health   events.ChannelHealth
+	// last is what another replica, or an earlier run, told before.
+	last events.ChannelHealth
+	// told is what the bus took last.
+	told events.ChannelHealth
 }
 
-func (g *Gateway) newReporter(acc *account) *reporter {
-	return &reporter{g: g, acc: acc}
+func (g *Gateway) newReporter(ctx context.Context, acc *account) *reporter {
+	r := &reporter{g: g, acc: acc, health: events.ChannelHealth{Channel: acc.ch.ID, Pending: unknownPending}}
+	ctx, cancel := context.WithTimeout(ctx, g.limits.Publish)
+	defer cancel()
+	if last, err := g.bus.LastHealth(ctx, acc.ch.ID); err == nil {
+		r.last = last
+	}
+	return r
 }
 
 // fail reports trouble.
@@ -59,6 +74,20 @@ func (r *reporter) well(ctx context.Context, as ...aspect) {
 	for _, a := range as {
 		r.troubles[a] = trouble{}
 	}
+	r.settle(ctx)
+}
+
+// checked reports what the provider said about its deliveries; no words are no
+// trouble.
+func (r *reporter) checked(ctx context.Context, pending int, words string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.troubles[aspectCheck], r.troubles[aspectDelivery] = trouble{}, trouble{}
+	if words != "" {
+		r.troubles[aspectDelivery] = trouble{events.Degraded, words}
+	}
+	r.health.Pending, r.health.CheckedAt = pending, time.Now().UTC()
+	r.g.metrics.pending.WithLabelValues(string(r.acc.ch.ID), string(r.acc.ch.Transport)).Set(float64(pending))
 	r.settle(ctx)
 }
 
@@ -80,16 +109,14 @@ func (r *reporter) settle(ctx context.Context) {
 			worst = t
 		}
 	}
-	changed := worst.state != r.health.State
-	if changed {
-		r.health = Health{Channel: r.acc.ch.ID, Tenant: r.acc.ch.Tenant, State: worst.state, Since: time.Now().UTC()}
+	r.health.Error = worst.words
+	if worst.state != r.health.State {
+		r.health.Since = time.Now().UTC()
+		if r.health.State == "" && r.last.State == worst.state {
+			r.health.Since = r.last.Since // a restart is no news
+		}
+		r.health.State = worst.state
 		r.g.metrics.setHealth(r.acc.ch, worst.state)
-	}
-	if worst.words != r.health.Error {
-		r.health.Error, r.told = worst.words, false
-	}
-	if changed {
-		r.told = false
 		level := slog.LevelInfo
 		if worst.state != events.Connected {
 			level = slog.LevelWarn
@@ -97,7 +124,7 @@ func (r *reporter) settle(ctx context.Context) {
 		r.g.log.LogAttrs(ctx, level, "channel health",
 			append(r.acc.logAttrs(), slog.String("state", string(worst.state)), slog.String("error", worst.words))...)
 	}
-	if r.told {
+	if !r.news() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.g.limits.Publish)
@@ -107,7 +134,16 @@ func (r *reporter) settle(ctx context.Context) {
 			append(r.acc.logAttrs(), slog.String("error", err.Error()))...)
 		return
 	}
-	r.told = true
+	r.told = r.health
+}
+
+// news reports whether the health is worth a write.
+func (r *reporter) news() bool {
+	h := r.health
+	if h.CheckedAt.Sub(r.told.CheckedAt) < looked {
+		h.CheckedAt = r.told.CheckedAt
+	}
+	return h != r.told
 }
 
 // severity orders states; what is not one is harmless.

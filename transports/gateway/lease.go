@@ -47,7 +47,7 @@ func (g *Gateway) tend(ctx context.Context, acc *account, previous <-chan struct
 func (g *Gateway) acquire(ctx context.Context, acc *account) (Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.limits.Lease)
 	defer cancel()
-	return g.bus.AcquireLease(ctx, leaseName(acc), g.limits.Lease)
+	return g.bus.AcquireLease(ctx, leaseName(acc), g.name, g.limits.Lease)
 }
 
 // hold works one shift: until ctx ends, or the lease asked for at asked does.
@@ -70,7 +70,7 @@ func (g *Gateway) hold(ctx context.Context, acc *account, lease Lease, asked tim
 			lose(err)
 		}
 	}()
-	s := &shift{Gateway: g, acc: acc, rep: g.newReporter(acc), held: held}
+	s := &shift{Gateway: g, acc: acc, rep: g.newReporter(held, acc), held: held}
 	s.work(work)
 	enough()
 	<-renewed

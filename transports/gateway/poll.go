@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/events"
+	"parley/events/jetstream"
 	"parley/transports"
 )
 
@@ -63,7 +64,7 @@ func (s *shift) pollOnce(ctx context.Context, em *emitter) (err error) {
 	read, cancel := context.WithTimeout(ctx, s.limits.Publish)
 	cursor, err := s.bus.Cursor(read, s.acc.ch.ID)
 	cancel()
-	if err != nil {
+	if err != nil && !errors.Is(err, jetstream.ErrNotFound) {
 		return em.fail(fmt.Errorf("read the cursor: %w", err))
 	}
 	// A long poll that brings nothing is as good as one that does.

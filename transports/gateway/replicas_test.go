@@ -95,11 +95,11 @@ type cutBus struct {
 	failure error
 }
 
-func (b *cutBus) AcquireLease(ctx context.Context, name string, ttl time.Duration) (Lease, error) {
+func (b *cutBus) AcquireLease(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error) {
 	if b.cut.Load() {
 		return nil, jetstream.ErrUnavailable
 	}
-	l, err := b.fakeBus.AcquireLease(ctx, name, ttl)
+	l, err := b.fakeBus.AcquireLease(ctx, name, owner, ttl)
 	return &cutLease{Lease: l, bus: b}, err
 }
 

@@ -110,8 +110,7 @@ func (s *shift) check(ctx context.Context) {
 				s.rep.fail(s.held, aspectCheck, events.Degraded, "the provider could not be asked: "+s.acc.hide.words(err))
 				next = delay(err, next)
 			default:
-				s.metrics.pending.WithLabelValues(string(s.acc.ch.ID), string(s.acc.ch.Transport)).Set(float64(report.Pending))
-				s.learn(report)
+				s.rep.checked(s.held, report.Pending, s.undelivered(report))
 				if s.displaced(report) && !s.reconnect(ctx) {
 					return
 				}
@@ -127,16 +126,13 @@ func (s *shift) check(ctx context.Context) {
 // Providers go on reporting their last one long after it was overcome.
 const fresh = 5 * time.Minute
 
-// learn takes in what a provider says about its deliveries.
-func (s *shift) learn(report transports.Report) {
-	s.rep.well(s.held, aspectCheck)
+// undelivered is what a provider says it could not deliver, if that is still so.
+func (s *shift) undelivered(report transports.Report) string {
 	overcome := time.Unix(0, s.acc.lastAccepted.Load()).After(report.LastErrorAt)
 	if report.LastError == "" || overcome || time.Since(report.LastErrorAt) > fresh {
-		s.rep.well(s.held, aspectDelivery)
-		return
+		return ""
 	}
-	s.rep.fail(s.held, aspectDelivery, events.Degraded,
-		"the provider could not deliver: "+s.acc.hide.words(errors.New(report.LastError)))
+	return "the provider could not deliver: " + s.acc.hide.words(errors.New(report.LastError))
 }
 
 // displaced reports whether the provider delivers elsewhere than it was told. A
