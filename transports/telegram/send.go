@@ -123,7 +123,11 @@ func (b *Bot) upload(ctx context.Context, params tgbotapi.Params, file *transpor
 		Name: field,
 		Data: tgbotapi.FileReader{Name: uploadName(file), Reader: source},
 	})
-	if broken := source.err(); err != nil && broken != nil && !left {
+	ended, broken := source.state()
+	// A server may act on the closing boundary, which follows the file's end,
+	// without waiting for the end of the request.
+	left = left || ended
+	if err != nil && broken != nil && !left {
 		return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be read", Err: b.redact.error(method, broken)}
 	}
 	return result, left, err
@@ -149,6 +153,7 @@ type uploadSource struct {
 	mu      sync.Mutex
 	content io.ReadCloser
 	stopped bool
+	ended   bool
 	failed  error
 }
 
@@ -160,7 +165,9 @@ func (s *uploadSource) Read(p []byte) (int, error) {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := s.content.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		s.ended = true
+	} else if err != nil {
 		s.failed = err
 	}
 	return n, err
@@ -174,8 +181,8 @@ func (s *uploadSource) stop() {
 	_ = s.content.Close()
 }
 
-func (s *uploadSource) err() error {
+func (s *uploadSource) state() (ended bool, failed error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed
+	return s.ended, s.failed
 }
