@@ -29,6 +29,7 @@ const (
 	codeNoMemory          = 10028
 	codeNoStorage         = 10047
 	codeMessageTooLarge   = 10054
+	codeInvalidConfig     = 10052
 	codeStoreFailed       = 10077 // discard new: "maximum bytes exceeded"
 	codeTooManyRequests   = 10167
 	codeBatchTooLarge     = 10199
@@ -158,8 +159,9 @@ func (p *publisher) sendSingly(groups []*group) {
 }
 
 // sendBatch publishes the entries of groups as one atomic batch: all are stored
-// or, when refused says so, none.
-func (p *publisher) sendBatch(groups []*group, messages int) (err error) {
+// or, when refused says so, none. The server only says what was wrong with a
+// message that asks for an answer: with diagnose all of them ask.
+func (p *publisher) sendBatch(groups []*group, messages int, diagnose bool) (err error) {
 	start := time.Now()
 	defer func() {
 		took := time.Since(start)
@@ -168,8 +170,9 @@ func (p *publisher) sendBatch(groups []*group, messages int) (err error) {
 		}
 		p.bus.opts.Observer.published(p.stream, messages, true, took, err)
 	}()
-	first, last := p.nextID, p.nextID+1
-	p.nextID += 2
+	first := p.nextID
+	p.nextID += uint64(messages) //nolint:gosec // not negative
+	last := p.nextID - 1
 	id := []string{nuid.Next()}
 	lost := p.bus.link.lost()
 	n := 0
@@ -177,30 +180,29 @@ func (p *publisher) sendBatch(groups []*group, messages int) (err error) {
 		for _, e := range g.entries {
 			n++
 			m := &nats.Msg{Subject: e.subject, Data: e.data, Header: nats.Header{batchID: id, batchSeq: {strconv.Itoa(n)}}}
-			if n == 1 {
-				m.Reply = p.replyTo(first) // says why, when the batch cannot even begin
-			}
 			if n == messages {
 				m.Header[batchCommit] = []string{"1"}
-				m.Reply = p.replyTo(last)
+			}
+			if n == 1 || n == messages || diagnose { // the first says why a batch cannot even begin
+				m.Reply = p.replyTo(first + uint64(n) - 1) //nolint:gosec // n is positive
 			}
 			if err := p.post(lost, m); err != nil {
 				return err // not committed: the server forgets the rest
 			}
 		}
 	}
-	var begin error
+	var cause error
 	for {
 		got, m, err := p.await(lost, start)
 		switch {
 		case err != nil:
 			return err
-		case got == first && len(m.Data) > 0:
-			_, begin = p.parseAnswer(m)
+		case got >= first && got < last && cause == nil && len(m.Data) > 0:
+			_, cause = p.parseAnswer(m)
 		case got == last:
 			a, err := p.parseAnswer(m)
-			if err != nil && begin != nil {
-				return begin
+			if err != nil && cause != nil {
+				return cause
 			}
 			if err != nil {
 				return err

@@ -49,7 +49,7 @@ type follower[T any] struct {
 	filter   string
 	decode   func(stored) T
 	identity string
-	resets   bool // records that are no longer kept matter
+	resets   bool   // records that are no longer kept matter
 	last     uint64 // only touched by the goroutine once it runs
 
 	mu    sync.Mutex

@@ -230,8 +230,8 @@ func (p *publisher) send(groups []*group, messages int) {
 		p.sendSingly(groups)
 		return
 	}
-	err := p.sendBatch(groups, messages)
-	if err == nil || len(groups) == 1 || !refused(err) {
+	err := p.sendBatch(groups, messages, false)
+	if !refused(err) {
 		for _, g := range groups {
 			g.settle(err)
 		}
@@ -248,7 +248,7 @@ func (p *publisher) send(groups []*group, messages int) {
 			i = n
 			continue
 		}
-		groups[i].settle(p.sendBatch(groups[i:i+1], len(groups[i].entries)))
+		groups[i].settle(p.sendBatch(groups[i:i+1], len(groups[i].entries), true))
 		i++
 	}
 }

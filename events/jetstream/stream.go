@@ -80,7 +80,7 @@ func (b *Bus) factConfig() natsjs.StreamConfig {
 		Discard:            natsjs.DiscardOld, // facts must never hold up work; readers are told
 		Storage:            natsjs.FileStorage,
 		Replicas:           b.opts.Replicas,
-		MaxAge:             min(b.opts.Retention, maxRetention),
+		MaxAge:             max(min(b.opts.Retention, maxRetention), time.Second),
 		MaxBytes:           maxFactBytes,
 		AllowAtomicPublish: true,
 	}
@@ -136,6 +136,9 @@ func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error 
 	next := have // what an operator added, such as placement, stays
 	next.Replicas, next.MaxBytes, next.MaxAge = want.Replicas, want.MaxBytes, want.MaxAge
 	next.AllowAtomicPublish = true
+	if next.MaxAge > 0 {
+		next.Duplicates = min(next.Duplicates, next.MaxAge) // unused, but the server insists
+	}
 	if next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes && next.MaxAge == have.MaxAge && have.AllowAtomicPublish {
 		return nil
 	}
@@ -182,10 +185,12 @@ func (b *Bus) ensureBucket(ctx context.Context, name string) error {
 // (https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-8.md).
 func kvStream(bucket string) string { return "KV_" + bucket }
 
-// settled marks refusals as permanent: a 4xx answer does not change by asking again.
+// settled marks refusals as permanent: they do not change by asking again. Most
+// are 4xx; an invalid configuration and one too large for the server are not.
 func settled(err error) error {
 	var api *natsjs.APIError
-	if errors.As(err, &api) && api.Code >= 400 && api.Code < 500 {
+	if errors.As(err, &api) && (api.Code >= 400 && api.Code < 500 ||
+		api.ErrorCode == codeInvalidConfig || api.ErrorCode == codeNoStorage) {
 		return backoff.Permanent(err)
 	}
 	return err

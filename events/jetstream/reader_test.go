@@ -1,0 +1,223 @@
+package jetstream_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"parley/events"
+	"parley/events/jetstream"
+	"parley/events/jetstream/natstest"
+)
+
+// Everything acknowledged is read exactly once per record and in order, while
+// the server goes down and comes back.
+func TestReaderAcrossRestarts(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	b := s.Dial(t, one)
+	ctx := within(t)
+	r, err := b.Reader(ctx, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+
+	const callers, each = 4, 60
+	progress := make(chan struct{}, callers*each)
+	var wg sync.WaitGroup
+	for c := range callers {
+		wg.Go(func() {
+			for i := range each {
+				for b.Publish(ctx, event(fmt.Sprint("p", c), i)) != nil { // a provider retries
+					if ctx.Err() != nil {
+						t.Error("published too little in time")
+						return
+					}
+				}
+				progress <- struct{}{}
+			}
+		})
+	}
+	go func() { // two restarts in the midst of it
+		for range 2 {
+			for range callers * each / 4 {
+				<-progress
+			}
+			s.Stop(t)
+			s.Start(t)
+		}
+	}()
+
+	next := map[string]int{}
+	var last uint64
+	for missing := callers * each; missing > 0; {
+		recs, err := r.Next(ctx, 7)
+		if err != nil {
+			t.Fatalf("%d missing: %v", missing, err)
+		}
+		for _, rec := range recs {
+			if rec.Seq != last+1 {
+				t.Fatalf("record %d after %d", rec.Seq, last)
+			}
+			last = rec.Seq
+			who := rec.Event.Person.Identity.Value
+			switch want := fmt.Sprint(next[who]); {
+			case rec.Event.Key.Message == want:
+				next[who]++
+				missing--
+			case next[who] > 0 && rec.Event.Key.Message == fmt.Sprint(next[who]-1):
+				// stored, but the answer was lost with the connection
+			default:
+				t.Fatalf("%s: %s instead of %s", who, rec.Event.Key.Message, want)
+			}
+		}
+	}
+	wg.Wait()
+}
+
+func TestReaderShowsGapsAndGarbage(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	b := s.Embedded(t, one)
+	js := client(t, s)
+	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	for _, garbage := range []string{"not JSON", "", `{"id": 5}`} {
+		if _, err := js.Publish(within(t), "parley.in.0", []byte(garbage)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustPublish(t, b, event("ann", 3))
+	stream, err := js.Stream(within(t), "PARLEY_IN_00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(within(t), 2); err != nil {
+		t.Fatal(err)
+	}
+	got := read(t, b, 0, 5)
+	for i, want := range []uint64{1, 3, 4, 5, 6} {
+		if bad := want >= 3 && want <= 5; got[i].Seq != want || bad != (got[i].Err != nil) {
+			t.Errorf("record %d: seq %d, err %v", i, got[i].Seq, got[i].Err)
+		}
+	}
+	if !bytes.Equal(got[1].Data, []byte("not JSON")) || got[3].Event.ID != "" {
+		t.Errorf("garbage reads %q and %+v", got[1].Data, got[3].Event)
+	}
+
+	if rec, err := b.Get(within(t), 0, 6); err != nil || rec.Event.ID != "ann-3" {
+		t.Errorf("got %s, %v", rec.Event.ID, err)
+	}
+	for _, seq := range []uint64{0, 2, 7} {
+		if _, err := b.Get(within(t), 0, seq); !errors.Is(err, jetstream.ErrNotFound) {
+			t.Errorf("record %d: %v", seq, err)
+		}
+	}
+	for _, c := range []struct {
+		from, to uint64
+		want     string
+	}{
+		{0, 0, "[1 3 4 5 6]"}, {2, 4, "[3 4]"}, {2, 2, "[]"}, {6, 99, "[6]"}, {7, 0, "[]"}, {1, 2, "[1]"},
+	} {
+		seqs := []uint64{}
+		err := b.Scan(within(t), 0, c.from, c.to, func(r jetstream.Record) error {
+			seqs = append(seqs, r.Seq)
+			return nil
+		})
+		if err != nil || fmt.Sprint(seqs) != c.want {
+			t.Errorf("scan %d to %d: %v, %v, want %s", c.from, c.to, seqs, err, c.want)
+		}
+	}
+	enough := errors.New("enough")
+	if err := b.Scan(within(t), 0, 1, 0, func(jetstream.Record) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("scan ended with %v", err)
+	}
+}
+
+func TestReaderEnds(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t, one)
+	r, err := b.Reader(within(t), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(within(t))
+	cancel()
+	if _, err := r.Next(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	if got := readFrom(t, r, 1); got[0].Seq != 1 {
+		t.Errorf("got %d", got[0].Seq)
+	}
+	r.Close()
+	for err = nil; err == nil; { // what was fetched may still come
+		_, err = r.Next(within(t), 1)
+	}
+	if !errors.Is(err, jetstream.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	other, err := b.Reader(within(t), 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if _, err := other.Next(within(t), 1); !errors.Is(err, jetstream.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A reader that is ahead of its stream, or whose stream was made anew, must
+// not wait for numbers that other records will get.
+func TestReaderOfReplacedStream(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	b := s.Embedded(t, one)
+	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	if _, err := b.Reader(within(t), 0, 3); !errors.Is(err, jetstream.ErrReplaced) {
+		t.Errorf("ahead: %v", err)
+	}
+	r, err := b.Reader(within(t), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	readFrom(t, r, 2)
+	js := client(t, s)
+	stream, err := js.Stream(within(t), "PARLEY_IN_00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := state(t, b).Identity
+	if err := js.DeleteStream(within(t), "PARLEY_IN_00"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(within(t), stream.CachedInfo().Config); err != nil {
+		t.Fatal(err)
+	}
+	if after := state(t, b).Identity; after == before {
+		t.Errorf("both are %s", after)
+	}
+	mustPublish(t, b, event("bob", 1))
+	if recs, err := r.Next(within(t), 1); !errors.Is(err, jetstream.ErrReplaced) {
+		t.Errorf("got %v, %v", recs, err)
+	}
+}
+
+func FuzzRecord(f *testing.F) {
+	f.Add([]byte(`{"id":"a","kind":"message","content":{"type":"text"}}`))
+	f.Add([]byte(`not JSON`))
+	f.Add([]byte(`{"raw":{"a":[1]},"accepted_at":"2025-05-01T12:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := jetstream.Decode(1, data)
+		if r.Seq != 1 || !bytes.Equal(r.Data, data) {
+			t.Fatalf("%+v", r)
+		}
+		if r.Err != nil && (r.Event.ID != "" || r.Event.Kind != events.Kind("")) {
+			t.Fatalf("half an event beside %v", r.Err)
+		}
+	})
+}
