@@ -1,0 +1,205 @@
+package dispatcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"parley/events"
+	"parley/store"
+	"parley/transports"
+)
+
+// decide says for each head whether it goes out, and what its next part is. It
+// runs within the turn's transaction and does no I/O.
+func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job) {
+	claims := make([]store.Claim, len(heads))
+	jobs := make([]job, len(heads))
+	for i := range heads {
+		h := &heads[i]
+		if later := r.rates.person(now, h.Lane); later > 0 {
+			claims[i].Later = later
+			continue
+		}
+		if code, words := r.forbidden(h); code != "" {
+			claims[i] = store.Claim{Refused: true, Code: code, Words: words}
+			continue
+		}
+		m, err := r.split(h)
+		if err != nil {
+			claims[i] = store.Claim{Refused: true, Code: "unreadable", Words: err.Error()}
+			continue
+		}
+		claims[i] = store.Claim{Parts: len(m.parts), Split: m.store}
+		jobs[i] = job{
+			key:  store.AttemptKey{Delivery: h.ID, Part: h.PartsSent, Attempt: h.Attempt},
+			lane: h.Lane, part: m.parts[h.PartsSent], parts: len(m.parts),
+			harmless:  r.adapter.caps.HarmlessResend,
+			queuedFor: h.Age, claimedAt: now,
+		}
+		// Only the first part quotes: the rest follows it anyway.
+		if r.adapter.caps.Replies && h.PartsSent == 0 {
+			jobs[i].replyTo = h.ReplyTo
+		}
+	}
+	return claims, jobs
+}
+
+// forbidden says why a message must not be sent now, in words for the person
+// who wrote it, or nothing.
+func (r *runner) forbidden(h *store.Head) (code, words string) {
+	caps := r.adapter.caps
+	switch {
+	case r.poison[h.ID]:
+		return "unreadable", "The message cannot be sent as it is stored."
+	case h.Gone:
+		return "gone", "The person it was written to is no longer there."
+	case h.Blocked:
+		return "blocked", "The client was blocked before it was sent. Unblock the client and write again."
+	case h.Unreachable != "":
+		return "unreachable", fmt.Sprintf("The client cannot be reached here: %s. Answer on another channel, or wait until they write.",
+			strings.TrimSuffix(h.Unreachable, "."))
+	case caps.ReplyWindow == transports.NoReplyWindow:
+		return "", ""
+	case h.LastInboundAt == nil:
+		return "window_closed", "The client has never written here, so only an approved template may be sent."
+	case h.SinceInbound >= caps.ReplyWindow:
+		return "window_closed", fmt.Sprintf(
+			"The client last wrote more than %s ago, so only an approved template may be sent. Wait until they write, or use a template.",
+			inWords(caps.ReplyWindow))
+	}
+	return "", ""
+}
+
+// inWords is a duration of whole hours, as reply windows are.
+func inWords(d time.Duration) string {
+	if d%time.Hour == 0 {
+		return fmt.Sprintf("%d hours", d/time.Hour)
+	}
+	return d.String()
+}
+
+// message is a head's message in parts.
+type message struct {
+	parts []transports.Part
+	// store is the split to remember, nil when it is remembered or there is only
+	// one part.
+	store []byte
+}
+
+// storedPart is one part as parley_deliveries.split keeps it: its text, and
+// which of the message's files it carries, if any.
+type storedPart struct {
+	Text string `json:"text,omitempty"`
+	File *int   `json:"file,omitempty"`
+	// Kind is what the file is sent as.
+	Kind events.ContentType `json:"kind,omitempty"`
+}
+
+// split divides a message into parts, or reads how it was divided before. Its
+// errors are words for the person who wrote it.
+func (r *runner) split(h *store.Head) (message, error) {
+	content := events.Content{Type: events.Text, Text: h.Text}
+	if h.Content != nil {
+		content = events.Content{}
+		if err := json.Unmarshal(h.Content, &content); err != nil {
+			return message{}, errors.New("The message's content cannot be read, so it was not sent. Write it again.") //nolint:staticcheck // words for people
+		}
+		if content.Text == "" && len(h.Files) == 0 {
+			content.Text = h.Text
+		}
+	}
+	files := r.files(h, &content)
+	if h.Split != nil {
+		return splitAgain(h, files)
+	}
+	parts := transports.Split(content.Text, files, r.adapter.caps)
+	if len(parts) == 0 {
+		return message{}, errors.New("There is nothing in the message to send.") //nolint:staticcheck // words for people
+	}
+	if h.PartsSent >= len(parts) {
+		return message{}, errors.New("The message was sent in part, and how it was divided is not known.") //nolint:staticcheck // words for people
+	}
+	m := message{parts: parts}
+	if len(parts) > 1 {
+		stored := make([]storedPart, len(parts))
+		file := 0
+		for i, p := range parts {
+			stored[i] = storedPart{Text: p.Text}
+			if p.Attachment != nil {
+				stored[i].File, stored[i].Kind = new(file), p.Attachment.Kind
+				file++
+			}
+		}
+		var err error
+		if m.store, err = json.Marshal(stored); err != nil {
+			return message{}, err
+		}
+	}
+	return m, nil
+}
+
+// splitAgain reads a stored split.
+func splitAgain(h *store.Head, files []transports.File) (message, error) {
+	var stored []storedPart
+	err := json.Unmarshal(h.Split, &stored)
+	if err != nil || h.PartsSent >= len(stored) {
+		return message{}, errors.New("The message was sent in part, and how it was divided cannot be read.") //nolint:staticcheck // words for people
+	}
+	m := message{parts: make([]transports.Part, len(stored))}
+	for i, s := range stored {
+		m.parts[i].Text = s.Text
+		if s.File == nil {
+			continue
+		}
+		if *s.File < 0 || *s.File >= len(files) {
+			return message{}, errors.New("A file of the message is no longer there.") //nolint:staticcheck // words for people
+		}
+		file := files[*s.File]
+		file.Kind = s.Kind
+		m.parts[i].Attachment = &file
+	}
+	return m, nil
+}
+
+// files are a head's attachments as the adapter takes them.
+func (r *runner) files(h *store.Head, content *events.Content) []transports.File {
+	if len(h.Files) == 0 {
+		return nil
+	}
+	open := r.d.opts.OpenFile
+	if open == nil {
+		open = func(context.Context, string) (io.ReadCloser, error) {
+			return nil, errors.New("this process has no access to files")
+		}
+	}
+	files := make([]transports.File, len(h.Files))
+	for i, f := range h.Files {
+		kind := kindOf(f.MIME)
+		if i < len(content.Attachments) && content.Attachments[i].Kind != "" {
+			kind = content.Attachments[i].Kind
+		}
+		files[i] = transports.File{
+			Kind: kind, Name: f.Name, MIME: f.MIME, Size: f.Size,
+			Open: func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, f.BlobKey) },
+		}
+	}
+	return files
+}
+
+// kindOf is what a file of that media type is sent as.
+func kindOf(mime string) events.ContentType {
+	switch major, _, _ := strings.Cut(mime, "/"); major {
+	case "image":
+		return events.Photo
+	case "video":
+		return events.Video
+	case "audio":
+		return events.Audio
+	}
+	return events.Document
+}

@@ -1,0 +1,172 @@
+package dispatcher
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"parley/store"
+	"parley/transports"
+)
+
+// turn settles what has ended and claims what goes out next.
+func (r *runner) turn(ctx context.Context) {
+	start := time.Now()
+	limit, _ := r.claimable(start)
+	if r.careful && len(r.settling) > 0 {
+		limit = 0 // one thing at a time
+	}
+	t := store.DispatchTurn{
+		Lease: r.lease, Channel: r.channel.ID,
+		Settling: r.settling, Limit: limit, After: r.cursor,
+		Window:   r.adapter.caps.ReplyWindow != transports.NoReplyWindow,
+		Hold:     2 * r.d.opts.SendDeadline,
+		TakeOver: !r.takenOver, Harmless: r.adapter.caps.HarmlessResend,
+	}
+	if r.careful && len(t.Settling) > 1 {
+		t.Settling = t.Settling[:1]
+	}
+	ended := make(map[string]bool, len(r.settling))
+	for i := range t.Settling {
+		ended[t.Settling[i].Lane] = true
+	}
+	for lane := range r.busy {
+		// What is settled in this turn may be followed in this turn.
+		if !ended[lane] {
+			t.Busy = append(t.Busy, lane)
+		}
+	}
+	if r.unsure {
+		t.Known = make([]store.AttemptKey, 0, len(r.busy))
+		for _, j := range r.busy {
+			t.Known = append(t.Known, j.key)
+		}
+	}
+	var jobs []job
+	call, cancel := context.WithTimeout(ctx, turnTimeout)
+	res, err := r.d.db.Dispatch(call, t, func(heads []store.Head) []store.Claim {
+		var claims []store.Claim
+		claims, jobs = r.decide(heads, start)
+		return claims
+	})
+	cancel()
+	r.d.metrics.turns.Observe(time.Since(start).Seconds())
+	if err != nil {
+		r.turnFailed(ctx, &t, jobs, err)
+		return
+	}
+	r.turnDone(ctx, &t, &res, jobs)
+}
+
+// turnDone follows up on a committed turn: what it claimed is sent.
+func (r *runner) turnDone(ctx context.Context, t *store.DispatchTurn, res *store.DispatchResult, jobs []job) {
+	r.failures.Reset()
+	r.takenOver, r.unsure, r.unsent, r.suspect = true, false, nil, 0
+	for i := range t.Settling {
+		delete(r.busy, t.Settling[i].Lane)
+	}
+	r.settling = slices.Delete(r.settling, 0, len(t.Settling))
+	if res.TakenOver > 0 {
+		r.d.metrics.takenOver.Add(float64(res.TakenOver))
+		r.log.WarnContext(ctx, "sending had been interrupted", slog.Int64("messages", res.TakenOver))
+	}
+	if res.Recovered > 0 {
+		r.log.WarnContext(ctx, "claimed but never sent, queued again", slog.Int64("messages", res.Recovered))
+	}
+	claimed, refused := 0, 0
+	for i := range res.Heads {
+		switch {
+		case res.Claims[i].Refused:
+			refused++
+		case res.Claimed[i]:
+			claimed++
+			r.start(jobs[i], res.Claims[i].Ref)
+		}
+	}
+	if claimed > 0 {
+		r.d.metrics.batch.Observe(float64(claimed))
+	}
+	if refused > 0 {
+		r.d.metrics.sends.WithLabelValues(string(r.channel.Transport), "refused").Add(float64(refused))
+	}
+	if t.Limit == 0 {
+		r.due = true // it did not look, and lanes may go on
+		return
+	}
+	r.cursor = res.Last
+	// Behind a refused head there may be another, and behind a full look more
+	// lanes.
+	r.due = refused > 0 || res.Looked >= t.Limit
+	r.nextDue = time.Time{}
+	if res.Next >= 0 {
+		r.nextDue = time.Now().Add(res.Next)
+	}
+	if claimed > 0 || refused > 0 || len(t.Settling) > 0 || !r.due {
+		r.idle = 0
+	} else if r.idle++; r.idle > idleTurns {
+		r.notBefore = time.Now().Add(idleWait)
+	}
+	if r.careful && len(r.settling) == 0 && claimed > 0 {
+		r.careful = false
+	}
+}
+
+// turnFailed decides how to go on after a turn that was not confirmed.
+func (r *runner) turnFailed(ctx context.Context, t *store.DispatchTurn, jobs []job, err error) {
+	if errors.Is(err, store.ErrFenced) {
+		r.fenced() // and rolled back: this turn claimed nothing
+		return
+	}
+	r.unsure = true
+	for _, j := range jobs {
+		if j.parts > 0 {
+			r.unsent = append(r.unsent, j)
+		}
+	}
+	r.d.metrics.failed.Inc()
+	if store.IsDataError(err) || store.IsConstraintError(err) {
+		r.isolate(ctx, t, jobs, err)
+		return
+	}
+	wait := r.failures.NextBackOff()
+	r.notBefore = time.Now().Add(wait)
+	r.log.WarnContext(ctx, "the database did not confirm a turn", slog.Duration("wait", wait), slog.Any("error", err))
+}
+
+// isolate finds what it is that the database refuses, by ever smaller turns, and
+// takes it out of the way of the others.
+func (r *runner) isolate(ctx context.Context, t *store.DispatchTurn, jobs []job, err error) {
+	switch {
+	case !r.careful:
+		r.careful = true
+	case len(t.Settling) == 1:
+		s := &r.settling[0]
+		if s.ProviderID != "" || s.Words != "" || s.NewAddress != "" {
+			r.log.ErrorContext(ctx, "what a provider answered cannot be stored", slog.Int64("delivery", s.Delivery), slog.Any("error", err))
+			s.ProviderChat, s.ProviderID, s.NewAddress = "", "", ""
+			s.Words = "The provider's answer could not be stored."
+			s.Code, s.AcceptedAt, s.Unreachable = "", time.Time{}, false
+			if s.Outcome == store.AttemptSent {
+				s.Words = ""
+			}
+			return
+		}
+		r.log.ErrorContext(ctx, "an outcome cannot be stored; its lane waits for the channel's next owner",
+			slog.Int64("delivery", s.Delivery), slog.Any("error", err))
+		r.stuck = append(r.stuck, *s)
+		r.settling = slices.Delete(r.settling, 0, 1)
+	case len(jobs) == 1:
+		id := jobs[0].key.Delivery
+		if r.suspect == id {
+			r.log.ErrorContext(ctx, "a delivery cannot be claimed", slog.Int64("delivery", id), slog.Any("error", err))
+			r.poison[id] = true
+		}
+		r.suspect = id
+	default:
+		wait := r.failures.NextBackOff()
+		r.notBefore = time.Now().Add(wait)
+		r.log.ErrorContext(ctx, "the database refuses a turn", slog.Duration("wait", wait), slog.Any("error", err))
+	}
+}
