@@ -1,4 +1,4 @@
-package main
+package main_test
 
 import (
 	"fmt"
@@ -56,12 +56,13 @@ var parleyRules = rules{
 		"inbox/api": {"inbox", "inbox/desk", "events", "store"},
 		"inbox/web": {"inbox", "inbox/desk", "events", "store"},
 
-		"store":           {"inbox", "events", "migrations"},
-		"store/localpg":   {},
-		"store/storetest": {"store", "store/localpg", "inbox", "events", "migrations"},
+		"store":                   {"inbox", "events", "migrations"},
+		"store/localpg":           {},
+		"store/storetest":         {"store", "store/localpg", "store/storetest/scratch", "inbox", "events", "migrations"},
+		"store/storetest/scratch": {},
 	},
 	tests: []string{
-		"store/storetest", "events/jetstream", "events/jetstream/natstest",
+		"store/storetest", "store/storetest/scratch", "events/jetstream", "events/jetstream/natstest",
 		"transports/sandbox", "transports/transporttest",
 	},
 	everything: []string{"cmd"},

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"parley/store/storetest/scratch"
 )
 
 // childDir, when set, makes the test program a stand-in for a Parley that is killed:
@@ -27,7 +29,9 @@ const childOrphan = "PARLEY_LOCALPG_TEST_ORPHAN"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		s, err := Start(context.Background(), Options{DataDir: dir, orphan: os.Getenv(childOrphan) != ""})
+		s, err := Start(context.Background(), Options{
+			DataDir: dir, UnsafeLoseDataOnPowerFailure: true, orphan: os.Getenv(childOrphan) != "",
+		})
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -39,14 +43,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// dataDir is a fresh data folder that a server's user can reach: t.TempDir is closed
-// to everybody else, and tests run as root, too.
+// dataDir is a fresh data folder.
 func dataDir(t *testing.T) string {
 	t.Helper()
-	parent, err := os.MkdirTemp("", "localpg-test-")
-	if err == nil {
-		err = os.Chmod(parent, 0o711)
-	}
+	parent, err := scratch.Dir()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +60,12 @@ func dataDir(t *testing.T) string {
 		}
 	})
 	return dir
+}
+
+// fast is for tests that make clusters by the dozen: waiting for the disk is most of
+// their time, and the power does not fail in them.
+func fast(dir string) Options {
+	return Options{DataDir: dir, UnsafeLoseDataOnPowerFailure: true}
 }
 
 func start(t *testing.T, opts Options) *Server {
@@ -178,7 +184,7 @@ func mustPassword(t *testing.T, s *Server) string {
 
 func TestSocketAloneIsNotEnough(t *testing.T) {
 	t.Parallel()
-	s := start(t, Options{DataDir: dataDir(t)})
+	s := start(t, fast(dataDir(t)))
 	st, err := os.Stat(s.folder.socketDir)
 	if err != nil {
 		t.Fatal(err)
@@ -213,7 +219,7 @@ func TestLongPath(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s := start(t, Options{DataDir: dir})
+	s := start(t, fast(dir))
 	if got := query1[int](t, s, `SELECT 1`); got != 1 {
 		t.Error(got)
 	}
@@ -226,7 +232,7 @@ func TestLongPath(t *testing.T) {
 
 func TestSecondStartIsRefused(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	s := start(t, opts)
 	_, err := Start(t.Context(), opts)
 	if !errors.Is(err, ErrInUse) {
@@ -277,7 +283,7 @@ func killedParley(t *testing.T, dir string, orphan bool) (pid int) {
 
 func TestServerLeftByKilledParley(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	s := start(t, opts)
 	exec1(t, s, `CREATE TABLE kept AS SELECT 42 AS n`)
 	stop(t, s)
@@ -312,7 +318,7 @@ func TestServerEndsWithKilledParley(t *testing.T) {
 
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	s := start(t, opts)
 	exec1(t, s, `CREATE TABLE kept AS SELECT 42 AS n`)
 	if err := s.Err(); err != nil {
@@ -344,7 +350,7 @@ func TestKilledServer(t *testing.T) {
 
 func TestStalePIDFile(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	s := start(t, opts)
 	stop(t, s)
 	// A live process of the server's user, so that only a look at what it does tells
@@ -392,7 +398,7 @@ func TestStalePIDFile(t *testing.T) {
 
 func TestLostPasswordFile(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	s := start(t, opts)
 	before := mustPassword(t, s)
 	stop(t, s)
@@ -407,7 +413,8 @@ func TestLostPasswordFile(t *testing.T) {
 
 func TestFailedStartQuotesLog(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t), Settings: map[string]string{"no_such_setting": "1"}}
+	opts := fast(dataDir(t))
+	opts.Settings = map[string]string{"no_such_setting": "1"}
 	_, err := Start(t.Context(), opts)
 	if err == nil || !strings.Contains(err.Error(), "no_such_setting") {
 		t.Fatalf("%v does not quote the server's log", err)
@@ -419,7 +426,7 @@ func TestFailedStartQuotesLog(t *testing.T) {
 
 func TestCancelledStart(t *testing.T) {
 	t.Parallel()
-	opts := Options{DataDir: dataDir(t)}
+	opts := fast(dataDir(t))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := Start(ctx, opts); !errors.Is(err, context.Canceled) {

@@ -7,6 +7,7 @@ import (
 
 	"parley/store"
 	"parley/store/localpg"
+	"parley/store/storetest/scratch"
 )
 
 // Server is a PostgreSQL of a test's own, to be stopped, killed and started again.
@@ -23,7 +24,7 @@ type Server struct {
 // everything but outages there is NewDatabase.
 func NewServer(t testing.TB) *Server {
 	t.Helper()
-	dir, err := tempDir()
+	dir, err := scratch.Dir()
 	if err != nil {
 		t.Fatal("storetest: ", err)
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"parley/store/localpg"
+	"parley/store/storetest/scratch"
 )
 
 // EnvURL names the environment variable with the URL of a server to use instead of a
@@ -90,7 +91,7 @@ func openShared() (string, error) {
 		return "", errors.New("nobody would end the server: call storetest.Main from TestMain")
 	}
 	sweep()
-	dir, err := tempDir()
+	dir, err := scratch.Dir()
 	if err != nil {
 		return "", err
 	}
