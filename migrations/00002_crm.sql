@@ -288,7 +288,7 @@ GRANT SELECT, INSERT, DELETE ON crm_chat_message_attachments TO parley_api;
 CREATE TABLE crm_message_templates (
     id         serial      PRIMARY KEY,
     tenant_id  uuid        NOT NULL DEFAULT parley_tenant(),
-    template   text        NOT NULL CONSTRAINT parley_templates_content CHECK (btrim(template) <> ''),
+    template   text        NOT NULL CONSTRAINT parley_templates_content CHECK (template ~ '\S'),
     created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX idx_crm_message_templates_tenant_id ON crm_message_templates (tenant_id);
