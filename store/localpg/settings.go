@@ -56,6 +56,9 @@ unix_socket_permissions = 0700
 
 # Memory
 shared_buffers = '256MB'
+# In files of the data folder: POSIX shared memory is limited to 64 MB in containers, is
+# cleared by systemd when its user logs out (RemoveIPC), and stays behind after a kill.
+dynamic_shared_memory_type = 'mmap'
 effective_cache_size = '1GB'
 maintenance_work_mem = '64MB'
 
@@ -65,8 +68,8 @@ max_wal_size = '2GB'
 min_wal_size = '128MB'
 checkpoint_timeout = '15min'
 
-# Plans: short statements on solid-state disks. Compiling them costs more than running
-# them, and parallel workers need shared memory that containers limit to 64 MB.
+# Plans: short statements on solid-state disks. Compiling them, or sharing them out to
+# parallel workers, costs more than running them.
 jit = off
 random_page_cost = 1.1
 max_parallel_workers_per_gather = 0
