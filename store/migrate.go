@@ -3,9 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -15,7 +17,9 @@ import (
 
 // Migrate brings the schema up to this binary's version. Several replicas may
 // call it at once: a session lock lets one do the work while the others wait.
-// It returns the names of the migrations it applied.
+// It returns the names of the migrations it applied, those before one that
+// failed included; each is applied as a whole or not at all. An error that the
+// database has advice for ends with it.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -28,13 +32,27 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results = partial.Applied
+	}
 	for _, r := range results {
 		applied = append(applied, r.Source.Path)
 	}
 	if err != nil {
-		return applied, fmt.Errorf("migrating the database: %w", err)
+		return applied, fmt.Errorf("migrating the database: %w%s", err, advice(err))
 	}
 	return applied, nil
+}
+
+// advice is what the database suggests about an error, whose own text leaves it
+// out.
+func advice(err error) string {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Hint != "" {
+		return "\n" + pgErr.Hint
+	}
+	return ""
 }
 
 // SchemaVersion reports the schema's version and the newest this binary knows.
@@ -53,7 +71,9 @@ func SchemaVersion(ctx context.Context, url string) (current, newest int64, err 
 }
 
 func newProvider(db *sql.DB) (*goose.Provider, error) {
-	locker, err := lock.NewPostgresSessionLocker()
+	// Asked for every second, for ten minutes: replicas that start together are
+	// not to wait for long once the first has migrated.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600))
 	if err != nil {
 		return nil, err
 	}
