@@ -127,9 +127,9 @@ func (g *Gateway) construct(f transports.Factory, a transports.Account) (t trans
 // panicError is a recovered panic.
 type panicError struct{ what string }
 
-func (e *panicError) Error() string { return "the adapter failed unexpectedly: " + e.what }
+func (e *panicError) Error() string { return "failed unexpectedly: " + e.what }
 
-// contain turns a panic of an adapter into an error. It is to be deferred.
+// contain turns a panic into an error. It is to be deferred.
 func (g *Gateway) contain(t events.Transport, err *error) {
 	v := recover()
 	if v == nil {

@@ -167,7 +167,7 @@ func TestChannelThatCannotWorkNeedsAttention(t *testing.T) {
 		},
 		"opening panics": {
 			tune:  func(o *Options) { o.OpenSecrets = func([]byte) (map[string]string, error) { panic(testSecret) } },
-			words: "the secrets could not be opened: the adapter failed unexpectedly: panic of type string",
+			words: "the secrets could not be opened: failed unexpectedly: panic of type string",
 		},
 		"unknown transport": {
 			channel: func(ch *events.Channel) { ch.Transport = "pigeon" },

@@ -28,8 +28,8 @@ type Limits struct {
 	// Drain is how long in-flight work may take to end at shutdown. Default 20 s.
 	Drain time.Duration
 
-	// Lease is how long a replica that went silent keeps a channel. It is renewed
-	// three times as often. Default 15 s.
+	// Lease is how long a replica that went silent keeps a channel; others ask for
+	// it three times as often, and as often it is renewed. Default 10 s.
 	Lease time.Duration
 	// Check is the mean time between two questions to the provider about a
 	// channel. Default 1 min.
@@ -57,7 +57,7 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.Event, 256<<10)
 	orElse(&l.Publish, 10*time.Second)
 	orElse(&l.Drain, 20*time.Second)
-	orElse(&l.Lease, 15*time.Second)
+	orElse(&l.Lease, 10*time.Second)
 	orElse(&l.Check, time.Minute)
 	orElse(&l.Call, 30*time.Second)
 	orElse(&l.Settled, 30*time.Second)

@@ -41,6 +41,8 @@ const unknownTransport = "unknown"
 // The handler may be served before [Gateway.Run] is called and after it
 // returned; it answers 503 then. It sets the connection's read deadline, so
 // middleware around it must implement Unwrap as [http.ResponseController] asks.
+// A handler begins once the header is there: how long that takes, and how long a
+// header may be at most, are the server's ReadHeaderTimeout and MaxHeaderBytes.
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc(webhookPrefix+"{path}", g.serveWebhook)
@@ -77,31 +79,35 @@ func (g *Gateway) serveWebhook(w http.ResponseWriter, r *http.Request) {
 	// nothing about it.
 	var acc *account
 	var re reply
-	switch known := g.table.loaded(); {
+	switch {
 	case r.Method != http.MethodPost:
 		w.Header().Set("Allow", http.MethodPost)
 		re = reply{code: http.StatusMethodNotAllowed, words: "providers deliver with POST"}
 	case !g.gate.enter():
 		re = reply{code: http.StatusServiceUnavailable, words: "busy, deliver again"}
 	default:
-		acc = g.table.byPath(r.PathValue("path"))
-		switch {
-		case acc != nil:
-			re = g.receive(w, r, acc, line)
-		case known:
-			re = reply{code: http.StatusNotFound, words: "no such webhook"}
-		default:
-			re = reply{code: http.StatusServiceUnavailable, words: "starting, deliver again"}
-		}
-		// Before the answer is written: a provider that reads slowly holds nothing
-		// back.
-		g.gate.leave()
+		acc, re = g.attend(w, r, line)
 	}
 	if re.hangUp {
 		_ = line.SetReadDeadline(began)
 	}
 	re.write(w)
 	g.note(r.Context(), acc, re, time.Since(began))
+}
+
+// attend finds the account and lets it receive. It leaves the gate before the
+// answer is written: a provider that reads slowly holds nothing back.
+func (g *Gateway) attend(w http.ResponseWriter, r *http.Request, line *http.ResponseController) (acc *account, re reply) {
+	defer g.gate.leave()
+	known := g.table.loaded()
+	acc = g.table.byPath(r.PathValue("path"))
+	switch {
+	case acc != nil:
+		return acc, g.receive(w, r, acc, line)
+	case known:
+		return nil, reply{code: http.StatusNotFound, words: "no such webhook"}
+	}
+	return nil, reply{code: http.StatusServiceUnavailable, words: "starting, deliver again"}
 }
 
 // write sends the answer.
@@ -154,8 +160,16 @@ func (g *Gateway) note(ctx context.Context, acc *account, re reply, took time.Du
 	g.log.LogAttrs(ctx, level, "webhook answered", attrs...)
 }
 
-// receive reads, authenticates, decodes and makes durable.
-func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account, line *http.ResponseController) reply {
+// receive reads, authenticates, decodes and makes durable. A panic, most likely
+// the adapter's, is an error of this one request.
+func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account, line *http.ResponseController) (re reply) {
+	var panicked error
+	defer func() {
+		if panicked != nil {
+			re = reply{code: http.StatusInternalServerError, words: "could not be read", cause: panicked}
+		}
+	}()
+	defer g.contain(acc.ch.Transport, &panicked)
 	switch {
 	case acc.ch.Paused:
 		return reply{code: http.StatusServiceUnavailable, words: "this channel is paused, deliver again later"}
@@ -172,7 +186,7 @@ func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account, 
 	// The server goes on reading in the background, to notice a provider that
 	// hangs up; the body's deadline would look like one.
 	_ = line.SetReadDeadline(time.Time{})
-	callback, err := g.parse(acc, r, body)
+	callback, err := acc.webhook.ParseWebhook(r, body)
 	switch {
 	case errors.Is(err, transports.ErrForged):
 		g.metrics.forged.WithLabelValues(string(acc.ch.Transport)).Inc()
@@ -195,12 +209,6 @@ func (g *Gateway) receive(w http.ResponseWriter, r *http.Request, acc *account, 
 	default:
 		return reply{code: http.StatusServiceUnavailable, words: "not durable yet, deliver again", cause: err}
 	}
-}
-
-// parse calls the adapter. A panic is an error of this one request.
-func (g *Gateway) parse(acc *account, r *http.Request, body []byte) (cb transports.Callback, err error) {
-	defer g.contain(acc.ch.Transport, &err)
-	return acc.webhook.ParseWebhook(r, body)
 }
 
 // firstRead is how many bytes of a body are made room for at once, whatever its

@@ -273,6 +273,11 @@ func TestWebhookSurvivesPanics(t *testing.T) {
 		t.Error("the panic was not logged")
 	}
 	wantCode(t, r.answer(delivery("1")), http.StatusOK)
+	r.bus.onPublish = func(context.Context, []events.Inbound) error { panic("boom") }
+	wantCode(t, r.answer(delivery("1")), http.StatusInternalServerError)
+	if err := r.gate.close(t.Context()); err != nil {
+		t.Errorf("a panic left somebody inside: %v", err)
+	}
 }
 
 // A provider that hangs up while its event is on its way may not tell it again.
