@@ -144,7 +144,7 @@ func (g *Gateway) note(ctx context.Context, acc *account, re reply, took time.Du
 	g.metrics.duration.WithLabelValues(transport).Observe(took.Seconds())
 
 	level := slog.LevelDebug
-	if acc != nil && re.code >= http.StatusInternalServerError && re.cause != nil && acc.complains(time.Now()) {
+	if acc != nil && re.cause != nil && acc.complains(time.Now()) {
 		level = slog.LevelWarn
 	}
 	if !g.log.Enabled(ctx, level) {
