@@ -60,9 +60,11 @@ var parleyRules = rules{
 		"store/localpg":           {},
 		"store/storetest":         {"store", "store/localpg", "store/storetest/scratch", "inbox", "events", "migrations"},
 		"store/storetest/scratch": {},
+		"store/outboundtest":      {"store", "store/storetest", "inbox", "events"},
 	},
 	tests: []string{
-		"store/storetest", "store/storetest/scratch", "events/jetstream", "events/jetstream/natstest",
+		"store/storetest", "store/storetest/scratch", "store/outboundtest", "store/localpg",
+		"events/jetstream", "events/jetstream/natstest",
 		"transports/sandbox", "transports/transporttest",
 	},
 	everything: []string{"cmd"},
