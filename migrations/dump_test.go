@@ -3,9 +3,9 @@ package migrations_test
 import (
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
-	"parley/store/localpg"
 	"parley/store/storetest"
 )
 
@@ -58,33 +58,37 @@ func TestDumpAndRestore(t *testing.T) {
 // run runs one of PostgreSQL's programs.
 func run(t *testing.T, program string, args ...string) {
 	t.Helper()
-	//nolint:gosec // programs and arguments of this test
 	out, err := exec.CommandContext(t.Context(), find(t, program), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %s\n%s", program, err, out)
 	}
 }
 
-// find looks for a program beside the server's, or where a link to the server
-// leads, for pg_dump refuses a server newer than itself; then on the PATH.
+// find looks for a program where the server's are, for pg_dump refuses a server
+// newer than itself: where postgres on the PATH leads, then on the PATH, then
+// where packagers put them.
 func find(t *testing.T, program string) string {
 	t.Helper()
-	install, err := localpg.Find(t.Context(), "", 0)
-	if err != nil {
-		t.Fatal(err)
+	var paths []string
+	if server, err := exec.LookPath("postgres"); err == nil {
+		if server, err = filepath.EvalSymlinks(server); err == nil {
+			paths = append(paths, filepath.Join(filepath.Dir(server), program))
+		}
 	}
-	dirs := []string{install.BinDir}
-	if server, err := filepath.EvalSymlinks(filepath.Join(install.BinDir, "postgres")); err == nil {
-		dirs = append(dirs, filepath.Dir(server))
+	paths = append(paths, program)
+	for _, dirs := range []string{
+		"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/libexec/postgresql*",
+		"/opt/homebrew/opt/postgresql*/bin", "/usr/local/opt/postgresql*/bin", "/usr/local/pgsql*/bin",
+	} {
+		found, _ := filepath.Glob(filepath.Join(dirs, program)) // the patterns are constants, they parse
+		slices.Reverse(found)                                   // the newest first
+		paths = append(paths, found...)
 	}
-	for _, dir := range dirs {
-		if path, err := exec.LookPath(filepath.Join(dir, program)); err == nil {
+	for _, path := range paths {
+		if path, err := exec.LookPath(path); err == nil {
 			return path
 		}
 	}
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	t.Fatalf("%s is neither on the PATH nor where packages put it", program)
+	return ""
 }

@@ -106,8 +106,8 @@ func TestQueriesOfTheDataModel(t *testing.T) {
 	}
 
 	const undefinedTable = "42P01"
-	if err := s.refused(undefinedTable, chatWithMessages, c.chat, tenantA); !strings.Contains(err.Message, `"s"`) {
-		t.Errorf("the query without s: %v", err)
+	if r := s.refused(undefinedTable, chatWithMessages, c.chat, tenantA); !strings.Contains(r.message, `"s"`) {
+		t.Errorf("the query without s: %s", r.message)
 	}
 	// Repaired as it stands, it has every message once per member.
 	repaired := strings.Replace(chatWithMessages, ", s.id as sender_id", "", 1)

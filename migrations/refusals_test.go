@@ -17,39 +17,48 @@ func TestRefusals(t *testing.T) {
 	}{
 		{
 			"a member that is nobody", stateCheck, "parley_members_somebody",
-			"INSERT INTO crm_chat_members (chat_id, transport) VALUES ($1, 'sms')", []any{one.chat},
+			"INSERT INTO crm_chat_members (chat_id, transport) VALUES ($1, 'sms')",
+			[]any{one.chat},
 		},
 		{
 			"a member that becomes nobody", stateCheck, "parley_members_somebody",
-			"UPDATE crm_chat_members SET user_id = NULL WHERE id = $1", []any{one.agent},
+			"UPDATE crm_chat_members SET user_id = NULL WHERE id = $1",
+			[]any{one.agent},
 		},
 		{
 			"a client's member that becomes nobody", stateCheck, "parley_members_somebody",
-			"UPDATE crm_chat_members SET client_id = NULL WHERE id = $1", []any{one.them},
+			"UPDATE crm_chat_members SET client_id = NULL WHERE id = $1",
+			[]any{one.them},
 		},
 		{
 			"a sender from another chat", stateForeign, "fk_crm_chat_messages_sender_id",
-			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES ($1, $2, 'x')", []any{one.chat, two.them},
+			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES ($1, $2, 'x')",
+			[]any{one.chat, two.them},
 		},
 		{
 			"a message moved to another chat without its sender", stateForeign, "fk_crm_chat_messages_sender_id",
-			"UPDATE crm_chat_messages SET chat_id = $1, seq = 99 WHERE id = $2", []any{two.chat, one.in},
+			"UPDATE crm_chat_messages SET chat_id = $1, seq = 99 WHERE id = $2",
+			[]any{two.chat, one.in},
 		},
 		{
 			"a sender that is no member", stateForeign, "fk_crm_chat_messages_sender_id",
-			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES ($1, gen_random_uuid(), 'x')", []any{one.chat},
+			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES ($1, gen_random_uuid(), 'x')",
+			[]any{one.chat},
 		},
 		{
 			"a message in no chat", stateForeign, "fk_crm_chat_messages_chat_id",
-			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES (-1, $1, 'x')", []any{one.them},
+			"INSERT INTO crm_chat_messages (chat_id, sender_id, message) VALUES (-1, $1, 'x')",
+			[]any{one.them},
 		},
 		{
 			"a sender deleted, the messages left", stateForeign, "fk_crm_chat_messages_sender_id",
-			"DELETE FROM crm_chat_members WHERE id = $1", []any{one.them},
+			"DELETE FROM crm_chat_members WHERE id = $1",
+			[]any{one.them},
 		},
 		{
 			"an upload deleted, the attachment left", stateForeign, "fk_crm_chat_message_attachments_upload_id",
-			"DELETE FROM core_uploads WHERE id = $1", []any{one.upload},
+			"DELETE FROM core_uploads WHERE id = $1",
+			[]any{one.upload},
 		},
 		{
 			"an empty template", stateCheck, "parley_templates_content",
@@ -61,48 +70,59 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			"inbound without sent_at", stateCheck, "parley_messages_inbound_sent",
-			"INSERT INTO crm_chat_messages (chat_id, sender_id, message, seq, direction) VALUES ($1, $2, 'x', 99, 'in')", []any{one.chat, one.them},
+			"INSERT INTO crm_chat_messages (chat_id, sender_id, message, seq, direction) VALUES ($1, $2, 'x', 99, 'in')",
+			[]any{one.chat, one.them},
 		},
 		{
 			"inbound that loses sent_at", stateCheck, "parley_messages_inbound_sent",
-			"UPDATE crm_chat_messages SET sent_at = NULL WHERE id = $1", []any{one.in},
+			"UPDATE crm_chat_messages SET sent_at = NULL WHERE id = $1",
+			[]any{one.in},
 		},
 		{
 			"an unknown direction", stateCheck, "crm_chat_messages_direction_check",
-			"UPDATE crm_chat_messages SET direction = 'up' WHERE id = $1", []any{one.in},
+			"UPDATE crm_chat_messages SET direction = 'up' WHERE id = $1",
+			[]any{one.in},
 		},
 		{
 			"an empty provider id of a message", stateCheck, "crm_chat_messages_provider_message_check",
-			"UPDATE crm_chat_messages SET provider_message = '' WHERE id = $1", []any{one.in},
+			"UPDATE crm_chat_messages SET provider_message = '' WHERE id = $1",
+			[]any{one.in},
 		},
 		{
 			"an empty provider chat", stateCheck, "crm_chat_messages_provider_chat_check",
-			"UPDATE crm_chat_messages SET provider_chat = '' WHERE id = $1", []any{one.in},
+			"UPDATE crm_chat_messages SET provider_chat = '' WHERE id = $1",
+			[]any{one.in},
 		},
 		{
 			"an empty provider id of a person", stateCheck, "crm_chat_members_provider_user_check",
-			"UPDATE crm_chat_members SET provider_user = '' WHERE id = $1", []any{one.them},
+			"UPDATE crm_chat_members SET provider_user = '' WHERE id = $1",
+			[]any{one.them},
 		},
 		{
 			"an empty identity", stateCheck, "parley_identities_value_check",
-			"INSERT INTO parley_identities (kind, value, client_id) VALUES ('phone', '', $1)", []any{one.client},
+			"INSERT INTO parley_identities (kind, value, client_id) VALUES ('phone', '', $1)",
+			[]any{one.client},
 		},
 		{
 			"the provider's message twice", stateUnique, "parley_messages_provider",
 			`INSERT INTO crm_chat_messages (chat_id, sender_id, message, channel_id, provider_chat, provider_message)
-			 SELECT chat_id, sender_id, message, channel_id, provider_chat, provider_message FROM crm_chat_messages WHERE id = $1`, []any{one.in},
+			 SELECT chat_id, sender_id, message, channel_id, provider_chat, provider_message FROM crm_chat_messages WHERE id = $1`,
+			[]any{one.in},
 		},
 		{
 			"the provider's person twice", stateUnique, "parley_members_provider",
-			"UPDATE crm_chat_members SET provider_user = '+4911' WHERE id = $1", []any{one.them},
+			"UPDATE crm_chat_members SET provider_user = '+4911' WHERE id = $1",
+			[]any{one.them},
 		},
 		{
 			"two messages at one place", stateUnique, "parley_messages_chat_seq",
-			"UPDATE crm_chat_messages SET seq = 1 WHERE id = $1", []any{one.in},
+			"UPDATE crm_chat_messages SET seq = 1 WHERE id = $1",
+			[]any{one.in},
 		},
 		{
 			"two chats of one client", stateUnique, "idx_crm_chats_tenant_client_unique",
-			"INSERT INTO crm_chats (client_id) VALUES ($1)", []any{one.client},
+			"INSERT INTO crm_chats (client_id) VALUES ($1)",
+			[]any{one.client},
 		},
 		{
 			"one phone of two clients", stateUnique, "idx_crm_clients_phone_unique",
@@ -115,20 +135,22 @@ func TestRefusals(t *testing.T) {
 		{
 			"two deliveries of one message", stateUnique, "parley_deliveries_message_id_key",
 			`INSERT INTO parley_deliveries (message_id, chat_id, channel_id, member_id, lane)
-			 VALUES ($1, $2, $3, $4, 'x')`, []any{one.out, one.chat, w.channel, one.them},
+			 VALUES ($1, $2, $3, $4, 'x')`,
+			[]any{one.out, one.chat, w.channel, one.them},
 		},
 		{
 			"a reply twice", stateUnique, "parley_messages_idempotency",
-			"UPDATE crm_chat_messages SET idempotency_key = 'k' WHERE chat_id = $1", []any{one.chat},
+			"UPDATE crm_chat_messages SET idempotency_key = 'k' WHERE chat_id = $1",
+			[]any{one.chat},
 		},
 		{
 			"a delivery to a member of another chat", stateForeign, "parley_deliveries_member",
-			"UPDATE parley_deliveries SET member_id = $1 WHERE message_id = $2", []any{two.them, one.out},
+			"UPDATE parley_deliveries SET member_id = $1 WHERE message_id = $2",
+			[]any{two.them, one.out},
 		},
 	} {
-		s.t = t
-		if err := s.refused(test.state, test.sql, test.args...); err.ConstraintName != test.constraint {
-			t.Errorf("%s is refused by %q, expected %q", test.name, err.ConstraintName, test.constraint)
+		if r := s.refused(test.state, test.sql, test.args...); r.constraint != test.constraint {
+			t.Errorf("%s is refused by %q, expected %q", test.name, r.constraint, test.constraint)
 		}
 	}
 }

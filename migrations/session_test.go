@@ -87,24 +87,26 @@ func (s *session) undone(f func()) {
 	f()
 }
 
+// refusal is the database's answer.
+type refusal struct{ constraint, message string }
+
 // refused expects that sql fails with the SQLSTATE, at the latest when deferred
-// constraints are checked, and leaves nothing behind. It returns the error.
-func (s *session) refused(state, sql string, args ...any) *pgconn.PgError {
+// constraints are checked, and leaves nothing behind.
+func (s *session) refused(state, sql string, args ...any) (r refusal) {
 	s.t.Helper()
-	var pgErr *pgconn.PgError
 	s.undone(func() {
 		err := s.try(sql, args...)
+		var pgErr *pgconn.PgError
 		switch {
 		case err == nil:
 			s.t.Errorf("not refused: %s %v", sql, args)
 		case !errors.As(err, &pgErr) || pgErr.Code != state:
 			s.t.Errorf("refused with %s, expected %s: %s %v", describe(err), state, sql, args)
+		default:
+			r = refusal{pgErr.ConstraintName, pgErr.Message}
 		}
 	})
-	if pgErr == nil {
-		pgErr = &pgconn.PgError{}
-	}
-	return pgErr
+	return r
 }
 
 // try runs sql and checks the deferred constraints. A transaction is aborted
