@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
 )
@@ -60,8 +59,11 @@ type TelegramEntry struct {
 type telegramLog struct {
 	now func() time.Time
 
-	mu      sync.Mutex
-	entries []TelegramEntry
+	mu sync.Mutex
+	// Entries are kept in blocks of logBlock: copying a long log to make it longer
+	// would hold up everybody who writes to it.
+	blocks  [][]TelegramEntry
+	count   int
 	base    int64 // Seq of the last entry of an earlier run
 	lastIDs struct{ message, update int64 }
 	file    *os.File
@@ -69,6 +71,8 @@ type telegramLog struct {
 	failed  error
 	grown   chan struct{} // closed when an entry is added; nil while nobody waits
 }
+
+const logBlock = 4096
 
 func openTelegramLog(path string, now func() time.Time) (*telegramLog, error) {
 	l := &telegramLog{now: now}
@@ -115,8 +119,13 @@ func (l *telegramLog) add(e TelegramEntry) {
 	e.Time = l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e.Seq = l.base + int64(len(l.entries)) + 1
-	l.entries = append(l.entries, e)
+	if l.count%logBlock == 0 {
+		l.blocks = append(l.blocks, make([]TelegramEntry, 0, logBlock))
+	}
+	l.count++
+	e.Seq = l.base + int64(l.count)
+	last := &l.blocks[len(l.blocks)-1]
+	*last = append(*last, e)
 	if l.file != nil && l.failed == nil {
 		l.buf.Reset()
 		if l.failed = json.NewEncoder(&l.buf).Encode(e); l.failed == nil {
@@ -132,11 +141,19 @@ func (l *telegramLog) add(e TelegramEntry) {
 func (l *telegramLog) since(seq int64) []TelegramEntry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from := max(seq-l.base, 0)
-	if from >= int64(len(l.entries)) {
-		return nil
+	return l.from(int(min(max(seq-l.base, 0), int64(l.count))))
+}
+
+// from copies the entries of this run from the one with that index on; mu is
+// held.
+func (l *telegramLog) from(index int) []TelegramEntry {
+	out := make([]TelegramEntry, 0, l.count-index)
+	for index < l.count {
+		rest := l.blocks[index/logBlock][index%logBlock:]
+		out = append(out, rest...)
+		index += len(rest)
 	}
-	return slices.Clone(l.entries[from:])
+	return out
 }
 
 func (l *telegramLog) close() error {
@@ -159,20 +176,21 @@ func (t *Telegram) Await(ctx context.Context, match func(TelegramEntry) bool) (T
 	next := 0
 	for {
 		t.log.mu.Lock()
-		entries := t.log.entries
+		fresh := t.log.from(next)
 		var grown chan struct{}
-		if next == len(entries) {
+		if len(fresh) == 0 {
 			if t.log.grown == nil {
 				t.log.grown = make(chan struct{})
 			}
 			grown = t.log.grown
 		}
 		t.log.mu.Unlock()
-		for ; next < len(entries); next++ {
-			if match(entries[next]) {
-				return entries[next], nil
+		for _, e := range fresh {
+			if match(e) {
+				return e, nil
 			}
 		}
+		next += len(fresh)
 		if grown == nil {
 			continue
 		}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -15,7 +14,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -300,90 +298,6 @@ func TestLongPollAndConflicts(t *testing.T) {
 	}
 }
 
-// TestWebhookDelivery: in order per chat, at the same time between chats, again
-// until it succeeds.
-func TestWebhookDelivery(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{})
-	const people, messages = 5, 20
-	var (
-		mu    sync.Mutex
-		got   = map[int64][]string{}
-		busy  = map[int64]bool{}
-		tries = map[int64]int{}
-		all   = make(chan struct{})
-		left  = people * messages
-	)
-	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var u struct {
-			ID      int64 `json:"update_id"`
-			Message struct {
-				Text string `json:"text"`
-				Chat struct {
-					ID int64 `json:"id"`
-				} `json:"chat"`
-			} `json:"message"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&u); err != nil || r.Header.Get("X-Telegram-Bot-Api-Secret-Token") != "s3" {
-			t.Error(err, r.Header)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if busy[u.Message.Chat.ID] {
-			t.Error("two deliveries at once to one chat")
-		}
-		busy[u.Message.Chat.ID] = true
-		mu.Unlock()
-		mu.Lock()
-		busy[u.Message.Chat.ID] = false
-		if tries[u.ID]++; tries[u.ID] <= int(u.ID%3) {
-			w.WriteHeader(http.StatusBadGateway)
-			return
-		}
-		got[u.Message.Chat.ID] = append(got[u.Message.Chat.ID], u.Message.Text)
-		if left--; left == 0 {
-			close(all)
-		}
-	}))
-	defer hook.Close()
-	if code, body := call(t, tg, "setWebhook", url.Values{"url": {hook.URL}, "secret_token": {"s3"}, "max_connections": {"3"}}); code != 200 {
-		t.Fatal(body)
-	}
-	var want []string
-	for n := range messages {
-		want = append(want, strconv.Itoa(n))
-		for p := range people {
-			say(t, tg.Person(fmt.Sprint("p", p)), strconv.Itoa(n))
-		}
-	}
-	<-all
-	for p := range people {
-		id := tg.Person(fmt.Sprint("p", p)).ID()
-		mu.Lock()
-		if !slices.Equal(got[id], want) {
-			t.Errorf("p%d: %v", p, got[id])
-		}
-		mu.Unlock()
-	}
-	if _, body := call(t, tg, "getWebhookInfo", nil); !strings.Contains(body, `"last_error_message":"Wrong response from the webhook: 502 Bad Gateway"`) {
-		t.Errorf("info %s", body)
-	}
-}
-
-func TestRedeliverAndCopies(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{Faults: sandbox.TelegramFaults{Redeliver: 1, Copies: 4}})
-	hits := make(chan struct{}, 10)
-	hook := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits <- struct{}{} }))
-	defer hook.Close()
-	call(t, tg, "setWebhook", url.Values{"url": {hook.URL}})
-	say(t, tg.Person("anna"), "hello")
-	if _, err := tg.Await(t.Context(), func(e sandbox.TelegramEntry) bool { return e.What == sandbox.LogConfirmed }); err != nil {
-		t.Fatal(err)
-	}
-	if len(hits) != 5 {
-		t.Errorf("delivered %d times, want 4 copies and 1 again", len(hits))
-	}
-}
-
 func TestRates(t *testing.T) {
 	now := fixedClock()
 	tg := newTelegram(t, sandbox.TelegramOptions{Now: func() time.Time { return now }, Rates: sandbox.TelegramRates{PerBot: 3, PerChat: 1, Burst: 2}})
@@ -484,81 +398,6 @@ func TestLogFileResumes(t *testing.T) {
 	}
 }
 
-func TestControl(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{})
-	do := func(method, path, body string) (int, string) {
-		t.Helper()
-		r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
-		r.RemoteAddr = "127.0.0.1:1"
-		w := httptest.NewRecorder()
-		tg.ServeHTTP(w, r)
-		return w.Code, strings.TrimSpace(w.Body.String())
-	}
-	for _, test := range []struct {
-		method, path, body string
-		code               int
-		want               string
-	}{
-		{"POST", "/sandbox/telegram/say", `{"from":"anna","text":"hello"}`, 200, `{"message_id":1}`},
-		{"POST", "/sandbox/telegram/say", `{"from":"Anna","text":"again","reply_to":1}`, 200, `{"message_id":2}`},
-		{"POST", "/sandbox/telegram/say", `{"text":"hello"}`, 400, `{"error":"sandbox: say who"}`},
-		{"POST", "/sandbox/telegram/say", `{"from":"anna"}`, 400, `{"error":"sandbox: nothing to say"}`},
-		{"POST", "/sandbox/telegram/say", `{"from":"anna","text":"x","bot":"1:x"}`, 400, `no bot has this token`},
-		{"POST", "/sandbox/telegram/say", `nonsense`, 400, `error`},
-		{"POST", "/sandbox/telegram/file", `{"from":"anna","kind":"photo","name":"a.jpg","content":"SlBFRw==","text":"look"}`, 200, `{"message_id":3}`},
-		{"POST", "/sandbox/telegram/file", `{"from":"anna","kind":"hologram"}`, 400, `no file is a`},
-		{"POST", "/sandbox/telegram/location", `{"from":"anna","latitude":52.5,"longitude":13.4}`, 200, `{"message_id":4}`},
-		{"POST", "/sandbox/telegram/contact", `{"from":"anna"}`, 200, `{"message_id":5}`},
-		{"POST", "/sandbox/telegram/edit", `{"from":"anna","message_id":1,"text":"hallo"}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/react", `{"from":"anna","message_id":2,"emoji":["👍"]}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/react", `{"from":"anna","message_id":99}`, 400, `no such message`},
-		{"POST", "/sandbox/telegram/press", `{"from":"anna","message_id":2,"data":"x"}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/block", `{"from":"anna"}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/say", `{"from":"anna","text":"x"}`, 400, `the bot is blocked`},
-		{"POST", "/sandbox/telegram/unblock", `{"from":"anna"}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/update", `{"update_id":77,"weather":{}}`, 200, `{"ok":true}`},
-		{"POST", "/sandbox/telegram/dance", `{"from":"anna"}`, 404, ``},
-		{"GET", "/sandbox/telegram/phone?who=anna", ``, 200, `"text":"hallo","edited":true}`},
-		{"GET", "/sandbox/telegram/phone?who=anna", ``, 200, `"reply_to":1,"reactions":["👍"]}`},
-		{"GET", "/sandbox/people", ``, 200, `[{"name":"anna","id":`},
-		{"POST", "/sandbox/faults", `{"hang_after":0.5,"next":["too_many"]}`, 200, `{"hang_after":0.5,"next":["too_many"]}`},
-		{"GET", "/sandbox/faults", ``, 200, `{"hang_after":0.5,"next":["too_many"]}`},
-		{"POST", "/sandbox/faults", `{"hang_afterwards":0.5}`, 400, `unknown field`},
-		{"POST", "/sandbox/faults", `{"next":["nonsense"]}`, 400, `no fault is called`},
-		{"POST", "/sandbox/faults", `{"hang_after":0.5,"too_many":0.6}`, 400, `the shares sum to 1.1`},
-		{"GET", "/sandbox/log?after=1", ``, 200, `{"seq":2,`},
-	} {
-		code, body := do(test.method, test.path, test.body)
-		if code != test.code || !strings.Contains(body, test.want) {
-			t.Errorf("%s %s %s: %d %s, want %d %s", test.method, test.path, test.body, code, body, test.code, test.want)
-		}
-	}
-}
-
-// TestControlOnLoopbackOnly refuses other machines, and pages in browsers that
-// call this one by another name.
-func TestControlOnLoopbackOnly(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{})
-	for _, test := range []struct {
-		remote, host string
-		code         int
-	}{
-		{"127.0.0.1:1", "127.0.0.1:8090", 200},
-		{"[::1]:1", "localhost", 200},
-		{"192.0.2.1:1", "127.0.0.1", 404},
-		{"127.0.0.1:1", "evil.example", 404},
-		{"127.0.0.1:1", "127.0.0.1.evil.example:80", 404},
-	} {
-		r := httptest.NewRequest(http.MethodGet, "/sandbox/people", nil)
-		r.RemoteAddr, r.Host = test.remote, test.host
-		w := httptest.NewRecorder()
-		tg.ServeHTTP(w, r)
-		if w.Code != test.code {
-			t.Errorf("%+v: %d", test, w.Code)
-		}
-	}
-}
-
 func TestSamePersonEveryRun(t *testing.T) {
 	one, two := newTelegram(t, sandbox.TelegramOptions{}), newTelegram(t, sandbox.TelegramOptions{})
 	if a, b := one.Person("anna").ID(), two.Person(" Anna").ID(); a != b {
@@ -592,46 +431,4 @@ func TestAwaitEnds(t *testing.T) {
 	if _, err := tg.Await(ctx, func(sandbox.TelegramEntry) bool { return false }); err == nil {
 		t.Error("found nothing, and said so by no error")
 	}
-}
-
-// BenchmarkSendMessage is the stand-in without a network.
-func BenchmarkSendMessage(b *testing.B) {
-	tg := newTelegram(b, sandbox.TelegramOptions{OpenChats: true})
-	form := url.Values{"chat_id": {"190000001"}, "text": {"hello hello hello"}}.Encode()
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			r := httptest.NewRequest(http.MethodPost, "/bot"+sandbox.DefaultTelegramToken+"/sendMessage", strings.NewReader(form))
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			w := httptest.NewRecorder()
-			tg.ServeHTTP(w, r)
-			if w.Code != 200 {
-				b.Fatal(w.Body)
-			}
-		}
-	})
-}
-
-// BenchmarkSendMessageHTTP is the stand-in over loopback connections.
-func BenchmarkSendMessageHTTP(b *testing.B) {
-	tg := newTelegram(b, sandbox.TelegramOptions{OpenChats: true})
-	api, err := tg.Start(b.Context(), "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	defer client.CloseIdleConnections()
-	b.SetParallelism(16)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		form := url.Values{"chat_id": {"190000001"}, "text": {"hello hello hello"}}.Encode()
-		for pb.Next() {
-			resp, err := client.Post(api+"/bot"+sandbox.DefaultTelegramToken+"/sendMessage", "application/x-www-form-urlencoded", strings.NewReader(form))
-			if err != nil {
-				b.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, resp.Body)
-			_ = resp.Body.Close()
-		}
-	})
 }

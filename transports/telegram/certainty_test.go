@@ -192,7 +192,7 @@ func TestStaleConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tg.Close()
+	defer func() { _ = tg.Close() }()
 	server := httptest.NewServer(tg)
 	defer server.Close()
 	anna := tg.Person("anna")

@@ -31,49 +31,60 @@ func TestSendRequests(t *testing.T) {
 		want string
 	}{
 		{
-			"text", transports.Outbound{To: "190000001", Part: transports.Part{Text: "hello <b> & 😀\nbye"}},
+			"text",
+			transports.Outbound{To: "190000001", Part: transports.Part{Text: "hello <b> & 😀\nbye"}},
 			"POST https://api.telegram.org/bot<token>/sendMessage\nchat_id=190000001\ntext=hello <b> & 😀\nbye",
 		},
 		{
-			"reply", transports.Outbound{To: "190000001", Part: transports.Part{Text: "yes"}, ReplyTo: "412"},
+			"reply",
+			transports.Outbound{To: "190000001", Part: transports.Part{Text: "yes"}, ReplyTo: "412"},
 			"POST https://api.telegram.org/bot<token>/sendMessage\nchat_id=190000001\n" +
 				`reply_parameters={"message_id":412,"allow_sending_without_reply":true}` + "\ntext=yes",
 		},
 		{
-			"reply to a pressed button", transports.Outbound{To: "190000001", Part: transports.Part{Text: "yes"}, ReplyTo: "callback:12"},
+			"reply to a pressed button",
+			transports.Outbound{To: "190000001", Part: transports.Part{Text: "yes"}, ReplyTo: "callback:12"},
 			"POST https://api.telegram.org/bot<token>/sendMessage\nchat_id=190000001\ntext=yes",
 		},
 		{
-			"group", transports.Outbound{To: "-1001234567890", Part: transports.Part{Text: "hi"}},
+			"group",
+			transports.Outbound{To: "-1001234567890", Part: transports.Part{Text: "hi"}},
 			"POST https://api.telegram.org/bot<token>/sendMessage\nchat_id=-1001234567890\ntext=hi",
 		},
 		{
-			"photo", transports.Outbound{To: "1", Part: transports.Part{Text: "look", Attachment: file(events.Photo, "a.jpg", "JPEG")}, ReplyTo: "3"},
+			"photo",
+			transports.Outbound{To: "1", Part: transports.Part{Text: "look", Attachment: file(events.Photo, "a.jpg", "JPEG")}, ReplyTo: "3"},
 			"POST https://api.telegram.org/bot<token>/sendPhoto\ncaption=look\nchat_id=1\nphoto file a.jpg=JPEG\n" +
 				`reply_parameters={"message_id":3,"allow_sending_without_reply":true}`,
 		},
 		{
-			"document", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Document, "a\r\n\"b\"\x00.pdf", "PDF")}},
+			"document",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Document, "a\r\n\"b\"\x00.pdf", "PDF")}},
 			"POST https://api.telegram.org/bot<token>/sendDocument\nchat_id=1\ndocument file a__\"b\"_.pdf=PDF",
 		},
 		{
-			"nameless voice", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Voice, "", "OGG")}},
+			"nameless voice",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Voice, "", "OGG")}},
 			"POST https://api.telegram.org/bot<token>/sendVoice\nchat_id=1\nvoice file voice=OGG",
 		},
 		{
-			"video", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Video, "v.mp4", "MP4")}},
+			"video",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Video, "v.mp4", "MP4")}},
 			"POST https://api.telegram.org/bot<token>/sendVideo\nchat_id=1\nvideo file v.mp4=MP4",
 		},
 		{
-			"audio", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Audio, "a.mp3", "MP3")}},
+			"audio",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Audio, "a.mp3", "MP3")}},
 			"POST https://api.telegram.org/bot<token>/sendAudio\naudio file a.mp3=MP3\nchat_id=1",
 		},
 		{
-			"animation", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Animation, "g.gif", "GIF")}},
+			"animation",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.Animation, "g.gif", "GIF")}},
 			"POST https://api.telegram.org/bot<token>/sendAnimation\nanimation file g.gif=GIF\nchat_id=1",
 		},
 		{
-			"video note", transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.VideoNote, "n.mp4", "MP4")}},
+			"video note",
+			transports.Outbound{To: "1", Part: transports.Part{Attachment: file(events.VideoNote, "n.mp4", "MP4")}},
 			"POST https://api.telegram.org/bot<token>/sendVideoNote\nchat_id=1\nvideo_note file n.mp4=MP4",
 		},
 	} {
