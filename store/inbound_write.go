@@ -11,14 +11,10 @@ import (
 	"parley/events"
 )
 
-// sqlLockChats takes the chats' locks in id order, so that two batches that
-// share chats never wait for each other, and in a statement of its own, so that
-// the next one sees what others committed meanwhile.
-const sqlLockChats = `
-SELECT count(*) FROM (SELECT 1 FROM crm_chats WHERE id = ANY ($1::integer[]) ORDER BY id FOR NO KEY UPDATE) locked`
-
 // sqlMessages raises each chat's seq, stores the messages in their order and
-// writes their facts.
+// writes their facts. The chats' rows are locked in id order by the update
+// itself, so that two batches that share chats rarely deadlock; where a plan
+// breaks that order PostgreSQL ends one of them, and the router tries it again.
 const sqlMessages = `
 WITH incoming AS MATERIALIZED (
     SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
@@ -31,9 +27,10 @@ WITH incoming AS MATERIALIZED (
 raised AS (
     UPDATE crm_chats c
        SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest)
-      FROM (SELECT chat_id, count(*) AS messages, max(created_at) AS newest FROM incoming GROUP BY chat_id) n
+      FROM (SELECT chat_id, count(*) AS messages, max(created_at) AS newest
+              FROM incoming GROUP BY chat_id ORDER BY chat_id) n
      WHERE c.id = n.chat_id
-    RETURNING c.id, c.client_id, c.last_seq - n.messages AS base
+    RETURNING c.id, c.last_seq - n.messages AS base
 ),
 stored AS (
     INSERT INTO crm_chat_messages (tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, direction,
@@ -45,14 +42,13 @@ stored AS (
            i.provider_at, i.routed_by, i.event_id, $17::smallint, nullif(i.stream_seq, 0), $18
       FROM incoming i JOIN raised r ON r.id = i.chat_id
      ORDER BY i.ord
-    RETURNING id, tenant_id, chat_id, seq, message, kind, channel_id, created_at
+    RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
-SELECT s.tenant_id, 'message', 'received', s.chat_id,
-       json_build_object('message_id', s.id, 'chat_id', s.chat_id, 'client_id', r.client_id, 'seq', s.seq,
-                         'kind', s.kind, 'text', s.message, 'channel_id', s.channel_id, 'created_at', s.created_at)
-  FROM stored s JOIN raised r ON r.id = s.chat_id
- ORDER BY s.id`
+SELECT tenant_id, 'message', 'received', chat_id,
+       json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
+                         'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at)
+  FROM stored ORDER BY id`
 
 const sqlIgnored = `
 INSERT INTO parley_ignored (stream_partition, stream_seq, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)
@@ -98,8 +94,6 @@ func tenantOf(rec *InboundRecord) *string {
 // ignored events.
 func (b *batch) queueMessages(q *pgx.Batch) error {
 	var c messageColumns
-	seen := make(map[int64]bool, len(b.people))
-	chats := make([]int64, 0, len(b.people))
 	for _, in := range b.messages {
 		if in.who.blocked {
 			b.result.Outcomes[in.ord] = Ignored
@@ -110,15 +104,10 @@ func (b *batch) queueMessages(q *pgx.Batch) error {
 		if err := c.add(in); err != nil {
 			return err
 		}
-		if !seen[in.who.chat] {
-			seen[in.who.chat] = true
-			chats = append(chats, in.who.chat)
-		}
 	}
-	if len(chats) == 0 {
+	if len(c.chats) == 0 {
 		return nil
 	}
-	q.Queue(sqlLockChats, chats)
 	q.Queue(sqlMessages, append(c.args(), b.partition, b.late)...)
 	return nil
 }
