@@ -90,10 +90,11 @@ type HeadFile struct {
 }
 
 // Claim is what becomes of a head: it goes out under Ref, or is refused for the
-// reason in Code and Words.
+// reason in Code and Words, or stays where it is for as long as Later says.
 type Claim struct {
 	Refused     bool
 	Code, Words string
+	Later       time.Duration
 	// Parts is how many parts the message has. Split is how it was split, to be
 	// stored; nil when there is nothing to remember.
 	Parts int
@@ -104,7 +105,7 @@ type Claim struct {
 // DispatchResult is what a turn did.
 type DispatchResult struct {
 	// Claimed tells for each head that was decided upon whether it is now the
-	// caller's to send.
+	// caller's to send: not if it was cancelled meanwhile.
 	Heads   []Head
 	Claims  []Claim
 	Claimed []bool
@@ -149,7 +150,7 @@ func (t *DispatchTurn) at() *time.Time { return timeOrNil(t.At) }
 func (t *DispatchTurn) first(ctx context.Context, tx pgx.Tx, res *DispatchResult) (lanes []dueLane, err error) {
 	var q pgx.Batch
 	var waiting bool
-	q.Queue("SELECT parley_fence($1, $2)", t.Lease.Name, t.Lease.Epoch)
+	q.Queue(sqlEnter, t.Lease.Name, t.Lease.Epoch)
 	count := func(n *int64) func(pgx.Row) error {
 		return func(row pgx.Row) error { return row.Scan(n) }
 	}
@@ -190,8 +191,10 @@ func (t *DispatchTurn) second(ctx context.Context, tx pgx.Tx, lanes []dueLane, r
 	var q pgx.Batch
 	var parks parkColumns
 	res.Looked = len(lanes)
+	var at time.Time
 	for i := range lanes {
 		l := &lanes[i]
+		at = l.at
 		res.Last = LaneCursor{DueAt: l.dueAt, Lane: l.head.Lane}
 		if l.claimable {
 			res.Heads = append(res.Heads, l.head)
@@ -203,6 +206,11 @@ func (t *DispatchTurn) second(ctx context.Context, tx pgx.Tx, lanes []dueLane, r
 		res.Claims = decide(res.Heads)
 		res.Claimed = make([]bool, len(res.Heads))
 		t.queueClaims(&q, res)
+		for i := range res.Claims {
+			if later := res.Claims[i].Later; later > 0 {
+				parks.waiting, parks.until = append(parks.waiting, res.Heads[i].Lane), append(parks.until, at.Add(later))
+			}
+		}
 	}
 	parks.queue(&q, t.Channel)
 	if t.Limit > 0 && res.Looked < t.Limit {
@@ -232,6 +240,9 @@ func (t *DispatchTurn) queueClaims(q *pgx.Batch, res *DispatchResult) {
 	for i := range res.Heads {
 		h, c := &res.Heads[i], &res.Claims[i]
 		place[h.ID] = i
+		if c.Later > 0 {
+			continue
+		}
 		if c.Refused {
 			refused = append(refused, h.ID)
 			codes, words = append(codes, clean(c.Code, maxProviderID)), append(words, clean(c.Words, maxWords))
@@ -266,7 +277,8 @@ func (t *DispatchTurn) queueClaims(q *pgx.Batch, res *DispatchResult) {
 
 // dueLane is a lane that is due, with its head if it has one.
 type dueLane struct {
-	dueAt      time.Time
+	// at is the time the lane was judged by.
+	at, dueAt  time.Time
 	deliveries int64
 	// claimable heads are queued and due. Others wait until wait; a lane without
 	// a head (empty) has nothing to send.
@@ -278,13 +290,13 @@ type dueLane struct {
 func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	var id, message *int64
 	var state *string
-	var due, holds, at time.Time
+	var due, holds time.Time
 	var dueAt, holdsUntil, created *time.Time
 	var parts, attempts *int
 	var replyTo, text, tenant *string
 	var files []byte
 	h := &l.head
-	err = row.Scan(&h.Lane, &l.dueAt, &l.deliveries, &at, &id, &tenant, &message, &state, &dueAt, &holdsUntil, &created,
+	err = row.Scan(&h.Lane, &l.dueAt, &l.deliveries, &l.at, &id, &tenant, &message, &state, &dueAt, &holdsUntil, &created,
 		&replyTo, &parts, &attempts, &h.Split, &text, &h.Content, &h.Gone, &h.Unreachable, &h.Blocked, &h.LastInboundAt, &files)
 	if err != nil {
 		return l, err
@@ -301,7 +313,7 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	}
 	switch inbox.DeliveryState(*state) {
 	case inbox.Queued:
-		l.claimable = !due.After(at)
+		l.claimable = !due.After(l.at)
 		l.wait = &due
 	case inbox.Uncertain:
 		l.wait = &holds
@@ -310,7 +322,7 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	}
 	h.ID, h.Message, h.PartsSent, h.Attempt = *id, *message, *parts, *attempts
 	h.Tenant = events.TenantID(*tenant)
-	h.Age = at.Sub(*created)
+	h.Age = l.at.Sub(*created)
 	if replyTo != nil {
 		h.ReplyTo = *replyTo
 	}
@@ -318,7 +330,7 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 		h.Text = *text
 	}
 	if h.LastInboundAt != nil {
-		h.SinceInbound = at.Sub(*h.LastInboundAt)
+		h.SinceInbound = l.at.Sub(*h.LastInboundAt)
 	}
 	if files != nil {
 		if err := json.Unmarshal(files, &h.Files); err != nil {

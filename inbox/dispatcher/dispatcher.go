@@ -191,8 +191,12 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	}
 }
 
+// countEvery is how often what waits is counted for the metrics.
+const countEvery = 15 * time.Second
+
 // poll is the safety net under listen.
 func (d *Dispatcher) poll(ctx context.Context) {
+	var counted time.Time
 	for pause(ctx, around(d.opts.PollEvery)) {
 		channels := d.held()
 		if len(channels) == 0 {
@@ -205,6 +209,10 @@ func (d *Dispatcher) poll(ctx context.Context) {
 		for _, id := range due {
 			d.wake(id)
 		}
+		if time.Since(counted) < countEvery {
+			continue
+		}
+		counted = time.Now()
 		depths, err := d.db.QueueDepths(ctx, channels)
 		if err != nil {
 			continue
