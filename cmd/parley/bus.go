@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"parley/events/jetstream"
+	"parley/transports/gateway"
+)
+
+// startBus starts or reaches NATS. It waits for an external one until ctx ends.
+func (s *server) startBus(ctx context.Context) error {
+	opts := jetstream.Options{
+		URL: s.cfg.NATSURL, Partitions: s.cfg.Partitions, Logger: s.log.With("part", "nats"),
+		Observer: busMetrics(s.reg),
+	}
+	if s.cfg.NATSURL == "" {
+		var err error
+		s.embedded, err = jetstream.Embed(ctx, jetstream.EmbedOptions{
+			DataDir: filepath.Join(s.cfg.DataDir, "nats"), Logger: opts.Logger,
+		})
+		if err != nil {
+			return err
+		}
+		opts.Embedded = s.embedded
+	} else {
+		s.ready.lacks("nats", "NATS cannot be reached yet; the server keeps trying.")
+	}
+	bus, err := jetstream.Open(ctx, opts)
+	if err != nil {
+		return err
+	}
+	s.bus = bus
+	s.ready.has("nats")
+	return nil
+}
+
+// busMetrics counts what goes onto the bus.
+func busMetrics(reg prometheus.Registerer) jetstream.Observer {
+	f := promauto.With(reg)
+	published := f.NewCounterVec(prometheus.CounterOpts{
+		Name: "parley_bus_published_total", Help: "Messages that JetStream confirmed or refused, by stream.",
+	}, []string{"stream", "outcome"})
+	took := f.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "parley_bus_publish_seconds", Help: "Time until JetStream answered one exchange.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5},
+	}, []string{"stream"})
+	up := f.NewGauge(prometheus.GaugeOpts{Name: "parley_bus_up", Help: "Whether NATS can be reached."})
+	return jetstream.Observer{
+		Published: func(stream string, messages int, _ bool, d time.Duration, err error) {
+			outcome := "confirmed"
+			if err != nil {
+				outcome = "failed"
+			}
+			published.WithLabelValues(stream, outcome).Add(float64(messages))
+			took.WithLabelValues(stream).Observe(d.Seconds())
+		},
+		Connected:    func() { up.Set(1) },
+		Disconnected: func(error) { up.Set(0) },
+	}
+}
+
+// startGateway runs the adapters. It needs no database: not even the channels
+// come from there.
+func (s *server) startGateway(ctx context.Context) error {
+	g, err := gateway.New(gateway.Options{
+		Bus: boundSecrets{gateway.OnJetStream(s.bus)}, Factories: factories(), OpenSecrets: s.openBound,
+		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleGateway), Registerer: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	h := g.Handler()
+	s.webhooks.Store(&h)
+	s.work.Go(func() {
+		if err := g.Run(ctx); err != nil {
+			s.log.Warn("gateway cut short", "error", err)
+		}
+	})
+	return nil
+}
+
+// boundSecrets hands the gateway each channel's sealed secrets with the channel's
+// id in front: the keyring opens them for that channel only.
+type boundSecrets struct{ gateway.Bus }
+
+// WatchChannels implements gateway.Bus.
+func (b boundSecrets) WatchChannels(ctx context.Context) (<-chan jetstream.ChannelChange, error) {
+	in, err := b.Bus.WatchChannels(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(chan jetstream.ChannelChange)
+	go func() {
+		defer close(out)
+		for change := range in {
+			if ch := &change.Channel; len(ch.Sealed) > 0 {
+				ch.Sealed = append([]byte(string(ch.ID)+"\n"), ch.Sealed...)
+			}
+			select {
+			case out <- change:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out, nil
+}
+
+// openBound opens what WatchChannels put together.
+func (s *server) openBound(sealed []byte) (map[string]string, error) {
+	id, rest, ok := bytes.Cut(sealed, []byte("\n"))
+	if !ok {
+		return nil, errors.New("the sealed secrets name no channel")
+	}
+	return s.keys.Open(string(id), rest)
+}
+
+// later is a handler that comes to be while the server starts.
+func later(h *atomic.Pointer[http.Handler], words string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if now := h.Load(); now != nil {
+			(*now).ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		if strings.HasPrefix(r.URL.Path, "/api/") {
+			writeStarting(w, words)
+			return
+		}
+		http.Error(w, words, http.StatusServiceUnavailable)
+	})
+}
+
+// writeStarting is a problem in the API's own form.
+func writeStarting(w http.ResponseWriter, words string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	_, _ = fmt.Fprintf(w, `{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable","detail":%q,"hint":"Try again in a moment."}`+"\n", words)
+}

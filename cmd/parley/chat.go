@@ -1,0 +1,279 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"parley/inbox"
+	"parley/inbox/api"
+	"parley/store"
+)
+
+func chatsCmd(a *app) *cobra.Command {
+	var limit int
+	var unread bool
+	var cursor string
+	cmd := &cobra.Command{
+		Use:   "chats",
+		Short: "List chats, the last active first",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			query := url.Values{"limit": {strconv.Itoa(limit)}}
+			if unread {
+				query.Set("unread", "true")
+			}
+			if cursor != "" {
+				query.Set("cursor", cursor)
+			}
+			var page api.List[inbox.Chat]
+			if err := c.ask(cmd.Context(), http.MethodGet, "/chats", query, nil, &page); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), page)
+			}
+			return printChats(cmd, c, page, unread)
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "how many, at most "+strconv.Itoa(store.MaxChats))
+	cmd.Flags().BoolVar(&unread, "unread", false, "only chats with unread messages")
+	cmd.Flags().StringVar(&cursor, "cursor", "", "where an earlier page ended")
+	return cmd
+}
+
+func printChats(cmd *cobra.Command, c *client, page api.List[inbox.Chat], unread bool) error {
+	out := cmd.OutOrStdout()
+	if len(page.Items) == 0 {
+		words := "No chats yet. A chat begins when a client writes on a connected channel."
+		if unread {
+			words = "No unread messages."
+		}
+		_, err := fmt.Fprintln(out, words)
+		return err
+	}
+	now := time.Now()
+	t := newTable("CHAT", "CLIENT", "UNREAD", "LAST MESSAGE", "WHEN")
+	for _, chat := range page.Items {
+		unread, at := "", ""
+		switch {
+		case chat.Unread >= store.MaxUnread:
+			unread = fmt.Sprintf("%d+", store.MaxUnread)
+		case chat.Unread > 0:
+			unread = strconv.FormatInt(chat.Unread, 10)
+		}
+		if chat.LastMessageAt != nil {
+			at = when(*chat.LastMessageAt, now)
+		}
+		t.add(strconv.FormatInt(chat.ID, 10), oneLine(clientName(chat.Client), 30), unread, oneLine(chat.Last, 60), at)
+		// The last message was shown; with more unread, the ones before were not.
+		if chat.Unread <= 1 && columnsOf(chat.Last) <= 60 && !strings.Contains(chat.Last, "\n") {
+			c.saw(chat.ID, chat.LastSeq)
+		}
+	}
+	if err := t.print(out); err != nil {
+		return err
+	}
+	if page.Next != "" {
+		_, err := fmt.Fprintf(out, "More: parley chats --cursor %s\n", page.Next)
+		return err
+	}
+	return nil
+}
+
+func clientName(c inbox.Client) string {
+	return strings.TrimSpace(c.FirstName + " " + c.LastName)
+}
+
+func chatCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{Use: "chat", Short: "Show, answer and follow chats"}
+	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatReadCmd(a), chatTailCmd(a))
+	return cmd
+}
+
+// chatID reads a chat's number.
+func chatID(cmd *cobra.Command, text string) (int64, error) {
+	id, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || id < 1 {
+		return 0, &usageError{cmd, errorf("%q is not a chat's number; parley chats lists them", text)}
+	}
+	return id, nil
+}
+
+func chatShowCmd(a *app) *cobra.Command {
+	var limit int
+	var before, around int64
+	cmd := &cobra.Command{
+		Use:   "show CHAT",
+		Short: "Show a chat's messages",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := chatID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var chat inbox.Chat
+			if err := c.ask(cmd.Context(), http.MethodGet, fmt.Sprintf("/chats/%d", id), nil, nil, &chat); err != nil {
+				return err
+			}
+			query := url.Values{"limit": {strconv.Itoa(limit)}}
+			if before > 0 {
+				query.Set("before", strconv.FormatInt(before, 10))
+			}
+			if around > 0 {
+				query.Set("around", strconv.FormatInt(around, 10))
+			}
+			var page api.Messages
+			if err := c.ask(cmd.Context(), http.MethodGet, fmt.Sprintf("/chats/%d/messages", id), query, nil, &page); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), struct {
+					inbox.Chat
+					Messages api.Messages `json:"messages"`
+				}{chat, page})
+			}
+			if err := printChat(cmd.OutOrStdout(), chat, page, before == 0 && around == 0); err != nil {
+				return err
+			}
+			// Whoever reads the end has seen what is there, if they went back for it.
+			if n := len(page.Items); n > 0 && before == 0 && around == 0 && chat.Unread <= int64(n) {
+				c.saw(id, page.Items[n-1].Seq)
+			}
+			return nil
+		},
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 30, "how many messages, at most "+strconv.Itoa(store.MaxMessages))
+	cmd.Flags().Int64Var(&before, "before", 0, "the messages before this seq")
+	cmd.Flags().Int64Var(&around, "around", 0, "this seq and some on both sides")
+	cmd.MarkFlagsMutuallyExclusive("before", "around")
+	return cmd
+}
+
+func printChat(out io.Writer, chat inbox.Chat, page api.Messages, newest bool) error {
+	now := time.Now()
+	var b strings.Builder
+	fmt.Fprintf(&b, "Chat %d with %s", chat.ID, clean(clientName(chat.Client)))
+	for _, way := range []string{chat.Client.Phone, chat.Client.Email} {
+		if way != "" {
+			b.WriteString(", " + clean(way))
+		}
+	}
+	if chat.Client.BlockedAt != nil {
+		b.WriteString(" (blocked)")
+	}
+	b.WriteString("\n")
+	for i, r := range chat.Routes {
+		fmt.Fprintf(&b, "  on %s (%s)", clean(r.Name), r.Transport)
+		switch {
+		case r.Unreachable != "":
+			b.WriteString(": " + clean(r.Unreachable))
+		case r.LastInboundAt != nil:
+			b.WriteString(", wrote " + when(*r.LastInboundAt, now))
+		}
+		if i == 0 && len(chat.Routes) > 1 && r.Unreachable == "" {
+			b.WriteString(", replies go here")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n")
+	if page.More && newest && len(page.Items) > 0 {
+		fmt.Fprintf(&b, "      … earlier: parley chat show %d --before %d\n", chat.ID, page.Items[0].Seq)
+	}
+	for _, m := range page.Items {
+		b.WriteString(messageLine(m, now))
+	}
+	if newest && chat.Unread > 0 {
+		fmt.Fprintf(&b, "\n%s. Answer with: parley chat reply %d \"…\"\n", plural(chat.Unread, "unread message"), chat.ID)
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// messageLine is a message with its seq, so that --before and --seen can name it.
+func messageLine(m inbox.Message, now time.Time) string {
+	arrow := "←"
+	if m.Direction == inbox.Out {
+		arrow = "→"
+	}
+	head := fmt.Sprintf("%5d  %s  %s %s: ", m.Seq, pad(clock(m.CreatedAt, now), 5), arrow, oneLine(m.Sender, 30))
+	// Further lines of the text begin under its first.
+	text := strings.ReplaceAll(clean(m.Text), "\n", "\n"+strings.Repeat(" ", columnsOf(head)))
+	line := head + text
+	if s := messageState(m); s != "" {
+		line += "  [" + s + "]"
+	}
+	return line + "\n"
+}
+
+// messageState says how far an outbound message has come, and what is
+// remarkable of an inbound one.
+func messageState(m inbox.Message) string {
+	var parts []string
+	if m.EditedAt != nil {
+		parts = append(parts, "edited")
+	}
+	if m.Late {
+		parts = append(parts, "stored late")
+	}
+	if d := m.Delivery; d != nil {
+		state := string(d.State)
+		if d.Parts > 1 && (d.State == inbox.Sending || d.State == inbox.Failed || d.State == inbox.Uncertain) {
+			state += fmt.Sprintf(" (%d of %d parts sent)", d.PartsSent, d.Parts)
+		}
+		if d.Words != "" && d.State != inbox.Sent && d.State != inbox.Delivered && d.State != inbox.Read {
+			state += ": " + oneLine(d.Words, 0)
+		}
+		parts = append(parts, state)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func chatReadCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "read CHAT",
+		Short: "Mark a chat's messages as read",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := chatID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var chat inbox.Chat
+			if err := c.ask(cmd.Context(), http.MethodGet, fmt.Sprintf("/chats/%d", id), nil, nil, &chat); err != nil {
+				return err
+			}
+			var done struct {
+				Messages int64 `json:"messages"`
+			}
+			if chat.LastSeq > 0 {
+				in := map[string]int64{"seq": chat.LastSeq}
+				if err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/chats/%d/read", id), nil, in, &done); err != nil {
+					return err
+				}
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), done)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Marked %s as read.\n", plural(done.Messages, "message"))
+			return err
+		},
+	}
+}

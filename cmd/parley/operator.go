@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+
+	"parley/events/jetstream"
+	"parley/inbox/api"
+	"parley/inbox/desk"
+	"parley/inbox/router"
+	"parley/store"
+)
+
+// serveOperator listens for the operator's command line. Until the database is
+// there it answers that the server is starting.
+func (s *server) serveOperator(ctx context.Context) (stop func(context.Context), err error) {
+	if s.socket, err = socketPath(s.cfg.DataDir); err != nil {
+		return nil, err
+	}
+	l, err := listenSocket(ctx, s.socket)
+	if err != nil {
+		return nil, err
+	}
+	words := "The server is starting: PostgreSQL is not ready yet."
+	if !s.cfg.Roles.has(roleAPI) {
+		words = "This server does not play the role api."
+	}
+	streams, stopStreams := context.WithCancel(context.WithoutCancel(ctx))
+	s.streams = streams
+	shutdown := s.serve(l, later(&s.operator, words))
+	return func(ctx context.Context) {
+		stopStreams() // they would never end by themselves
+		shutdown(ctx)
+	}, nil
+}
+
+// serveAPI begins to answer the operator.
+func (s *server) serveAPI(d *desk.Desk, r *router.Router) {
+	h := api.New(api.Options{
+		Desk: d, Quarantine: quarantine{d.Store, r}, Audit: auditor(d.Store, s.bus), Status: s.status,
+		Stop: s.streams, Version: s.cfg.Version, Logger: s.log.With("role", roleAPI),
+	})
+	s.operator.Store(&h)
+}
+
+// quarantine is kept by the store; replaying takes the router's adapters.
+type quarantine struct {
+	*store.DB
+	*router.Router
+}
+
+var _ api.Quarantine = quarantine{}
+
+// auditor runs the router's audit.
+func auditor(db *store.DB, bus *jetstream.Bus) func(context.Context) (api.Audit, error) {
+	return func(ctx context.Context) (api.Audit, error) {
+		r, err := router.Audit(ctx, db, bus)
+		out := api.Audit{Clean: r.Clean, Findings: r.Findings, Partitions: make([]api.AuditPartition, len(r.Partitions))}
+		for i, p := range r.Partitions {
+			out.Partitions[i] = api.AuditPartition(p)
+		}
+		return out, err
+	}
+}

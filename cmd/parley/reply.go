@@ -1,0 +1,126 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"parley/inbox"
+	"parley/store"
+)
+
+func chatReplyCmd(a *app) *cobra.Command {
+	var via, key string
+	var seen, replyTo int64
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "reply CHAT TEXT",
+		Short: "Reply to a client",
+		Long: `Sends a reply through the channel that the client wrote on last, or the one of --via.
+The text - is read from the standard input.
+
+A reply says which message you saw last. When the client or a colleague wrote something
+after it, the reply is refused and that is shown; repeat the command to send it anyway.
+Without --seen it is what this command line has shown you of the chat.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := chatID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			text := args[1]
+			if text == "-" {
+				all, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), store.MaxReply+1))
+				if err != nil {
+					return fmt.Errorf("reading the reply: %w", err)
+				}
+				text = strings.TrimRight(string(all), "\n")
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			noted := !cmd.Flags().Changed("seen")
+			if noted {
+				seen = c.seen(id)
+			}
+			in := map[string]any{"text": text, "seen": seen}
+			if via != "" {
+				in["channel"] = via
+			}
+			if force {
+				in["force"] = true
+			}
+			if replyTo > 0 {
+				in["reply_to"] = replyTo
+			}
+			var header []string
+			if key != "" {
+				header = []string{"Idempotency-Key", key}
+			}
+			var m inbox.Message
+			err = c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/chats/%d/messages", id), nil, in, &m, header...)
+			if noted && inbox.CodeOf(err) == inbox.Invalid {
+				c.forget(id)
+			}
+			if inbox.CodeOf(err) == inbox.Stale && !a.json {
+				return stale(cmd, c, id, err)
+			}
+			if err != nil {
+				return err
+			}
+			if noted {
+				c.saw(id, m.Seq)
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), m)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Queued as message %d of chat %d by %s. See what becomes of it: parley chat show %d\n",
+				m.Seq, id, m.Transport, id)
+			return err
+		},
+	}
+	cmd.Flags().StringVar(&via, "via", "", "channel to reply through: its name or id")
+	cmd.Flags().Int64Var(&seen, "seen", 0, "seq of the last message you saw")
+	cmd.Flags().BoolVar(&force, "force", false, "send whatever was written meanwhile")
+	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key with the same reply sends once")
+	cmd.Flags().Int64Var(&replyTo, "reply-to", 0, "id of the message to quote")
+	return cmd
+}
+
+// stale shows what the reply missed; that has been seen now.
+func stale(cmd *cobra.Command, c *client, chat int64, err error) error {
+	var e *inbox.Error
+	var missed store.Missed
+	data, ok := json.RawMessage(nil), false
+	if errors.As(err, &e) {
+		data, ok = e.Detail.(json.RawMessage)
+	}
+	if !ok || json.Unmarshal(data, &missed) != nil || len(missed.Messages) == 0 {
+		return err
+	}
+	out := cmd.ErrOrStderr()
+	_, _ = fmt.Fprintln(out, "parley: Not sent: you have not seen this yet.")
+	now := time.Now()
+	for _, m := range missed.Messages {
+		_, _ = io.WriteString(out, messageLine(m, now))
+	}
+	last := missed.Messages[len(missed.Messages)-1].Seq
+	hint := "  Repeat the command to send it now that you have."
+	if last < missed.LastSeq {
+		// More than an error can carry: only what was shown was seen.
+		hint = fmt.Sprintf("  There is more: parley chat show %d", chat)
+	}
+	if cmd.Flags().Changed("seen") {
+		hint = fmt.Sprintf("  Now that you have, repeat the command with --seen %d.", last)
+	}
+	_, _ = fmt.Fprintln(out, hint)
+	c.saw(chat, last)
+	return &silentError{}
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"parley/inbox"
+	"parley/transports/sandbox"
+)
+
+func sandboxCmd(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Play the clients' side of a demo",
+		Long:  "Plays the people at the other end of the demo's stand-in for Telegram. A name makes a person.",
+		Example: `  parley sandbox say anna "Is my order on its way?"
+  parley sandbox phone anna`,
+	}
+	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
+	cmd.AddCommand(sandboxSayCmd(a), sandboxPhoneCmd(a), sandboxPeopleCmd(a), sandboxFaultsCmd(a))
+	return cmd
+}
+
+// standIn asks the stand-in's control endpoints.
+type standIn struct{ base string }
+
+func (a *app) standIn(ctx context.Context) (*standIn, error) {
+	c, err := a.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if c.Sandbox == "" {
+		return nil, &inbox.Error{
+			Code: inbox.NotFound, Message: fmt.Sprintf("The server in %s has no stand-in providers.", c.dir),
+			Hint: "parley demo runs one that has.",
+		}
+	}
+	return &standIn{base: c.Sandbox}, nil
+}
+
+func (s *standIn) ask(ctx context.Context, method, path string, in []byte, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(in))
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req) //nolint:gosec // the address the server of our own data folder wrote
+	if err != nil {
+		return &inbox.Error{Code: inbox.Unavailable, Message: "The stand-in does not answer.", Hint: "Is the demo still running?", Err: err}
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("reading the stand-in's answer: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		var refused struct {
+			Error string `json:"error"`
+		}
+		_ = json.Unmarshal(body, &refused)
+		return &inbox.Error{Code: inbox.Invalid, Message: "The stand-in refused: " + strings.TrimPrefix(refused.Error, "sandbox: ") + "."}
+	}
+	return json.Unmarshal(body, out)
+}
+
+func sandboxSayCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "say WHO TEXT",
+		Short: "Write to the business as a client",
+		Args:  cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.standIn(cmd.Context())
+			if err != nil {
+				return err
+			}
+			in, err := json.Marshal(map[string]string{"from": args[0], "text": args[1]})
+			if err != nil {
+				return err
+			}
+			var sent struct {
+				MessageID int64 `json:"message_id"`
+			}
+			if err := s.ask(cmd.Context(), http.MethodPost, "/sandbox/telegram/say", in, &sent); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), sent)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s wrote on Telegram. It shows in: parley chats\n", clean(args[0]))
+			return err
+		},
+	}
+}
+
+func sandboxPhoneCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "phone WHO",
+		Short: "Show what a client sees",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.standIn(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var messages []sandbox.PhoneMessage
+			if err := s.ask(cmd.Context(), http.MethodGet, "/sandbox/telegram/phone?who="+url.QueryEscape(args[0]), nil, &messages); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), messages)
+			}
+			return printPhone(cmd.OutOrStdout(), args[0], messages)
+		},
+	}
+}
+
+func printPhone(out io.Writer, who string, messages []sandbox.PhoneMessage) error {
+	if len(messages) == 0 {
+		_, err := fmt.Fprintf(out, "%s has no messages. Write one with: parley sandbox say %s \"Hello\"\n", clean(who), shellQuote(who))
+		return err
+	}
+	now := time.Now()
+	var b strings.Builder
+	for _, m := range messages {
+		from := "me"
+		if m.FromBot {
+			from = "business"
+		}
+		text := m.Text
+		if m.Kind != "text" {
+			text = strings.TrimSpace(fmt.Sprintf("[%s %s] %s", m.Kind, m.File, m.Text))
+		}
+		fmt.Fprintf(&b, "%s  %s %s", pad(clock(m.Time, now), 5), pad(from+":", 9), strings.ReplaceAll(clean(text), "\n", "\n"+strings.Repeat(" ", 17)))
+		if m.Edited {
+			b.WriteString("  [edited]")
+		}
+		b.WriteString("\n")
+	}
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func sandboxPeopleCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "people",
+		Short: "List the clients there are",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.standIn(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var people []struct {
+				Name  string `json:"name"`
+				ID    int64  `json:"id"`
+				Phone string `json:"phone,omitempty"`
+			}
+			if err := s.ask(cmd.Context(), http.MethodGet, "/sandbox/people", nil, &people); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), people)
+			}
+			if len(people) == 0 {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nobody yet. Writing makes a person: parley sandbox say anna \"Hello\"")
+				return err
+			}
+			t := newTable("NAME", "TELEGRAM ID")
+			for _, p := range people {
+				t.add(p.Name, strconv.FormatInt(p.ID, 10))
+			}
+			return t.print(cmd.OutOrStdout())
+		},
+	}
+}
+
+func sandboxFaultsCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "faults [JSON]",
+		Short: "Show or set what goes wrong at the stand-in",
+		Long: `Shows what goes wrong when the business sends, or sets it: shares from 0 to 1 by kind of fault.
+{} is none. See the documentation of TelegramFaults (go doc ./transports/sandbox TelegramFaults) for all.`,
+		Example: `  parley sandbox faults '{"server_error": 0.2, "hang_after": 0.05}'
+  parley sandbox faults '{"next": ["reset_after"]}'
+  parley sandbox faults '{}'`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.standIn(cmd.Context())
+			if err != nil {
+				return err
+			}
+			method, in := http.MethodGet, []byte(nil)
+			if len(args) > 0 {
+				if in = []byte(args[0]); !json.Valid(in) {
+					return &usageError{cmd, errorf("%q is not JSON", args[0])}
+				}
+				method = http.MethodPost
+			}
+			var faults json.RawMessage
+			if err := s.ask(cmd.Context(), method, "/sandbox/faults", in, &faults); err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), faults)
+		},
+	}
+}

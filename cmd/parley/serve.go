@@ -1,0 +1,107 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// serveFlags are the flags of what runs a server.
+type serveFlags struct {
+	cfg   Config
+	roles string
+	logs  string
+	debug bool
+}
+
+// add registers the flags; each that makes sense for containers has an
+// environment variable, which the flag outranks.
+func (f *serveFlags) add(cmd *cobra.Command, listen string) {
+	env := func(name, fallback string) string {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.cfg.Listen, "listen", env("PARLEY_LISTEN", listen), "address of webhooks and health checks (PARLEY_LISTEN)")
+	flags.StringVar(&f.cfg.MetricsListen, "metrics-listen", env("PARLEY_METRICS_LISTEN", ""), "address of the metrics, if not --listen (PARLEY_METRICS_LISTEN)")
+	flags.StringVar(&f.cfg.PublicURL, "public-url", env("PARLEY_PUBLIC_URL", ""), "where providers reach this server, such as https://inbox.example.com (PARLEY_PUBLIC_URL)")
+	flags.StringVar(&f.logs, "log-format", env("PARLEY_LOG_FORMAT", "text"), "text or json (PARLEY_LOG_FORMAT)")
+	flags.BoolVar(&f.debug, "debug", false, "log more")
+}
+
+func (f *serveFlags) addExternal(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.cfg.DatabaseURL, "database-url", os.Getenv("PARLEY_DATABASE_URL"),
+		"PostgreSQL 15 or later, instead of a private one in the data folder (PARLEY_DATABASE_URL, which keeps a password out of the process list)")
+	flags.StringVar(&f.cfg.NATSURL, "nats-url", os.Getenv("PARLEY_NATS_URL"),
+		"NATS 2.15 or later with JetStream, instead of one inside this process (PARLEY_NATS_URL)")
+	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets; fixed afterwards (default 4)")
+}
+
+// config is the server's configuration after parsing.
+func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config, error) {
+	cfg := f.cfg
+	cfg.DataDir = a.dataDir
+	if cfg.DataDir == "" {
+		cfg.DataDir = dataDir
+	}
+	cfg.Version = version
+	// Not a flag: the process list shows flags to everybody.
+	cfg.SecretKey = os.Getenv("PARLEY_SECRET_KEY")
+	var err error
+	if f.roles != "" {
+		if cfg.Roles, err = parseRoles(f.roles); err != nil {
+			return cfg, &usageError{cmd, err}
+		}
+	}
+	cfg.Logger, err = newLogger(cmd.ErrOrStderr(), f.logs, f.debug)
+	if err != nil {
+		return cfg, &usageError{cmd, err}
+	}
+	return cfg, nil
+}
+
+func newLogger(w io.Writer, format string, debug bool) (*slog.Logger, error) {
+	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if debug {
+		opts.Level = slog.LevelDebug
+	}
+	switch format {
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	case "text":
+		return slog.New(slog.NewTextHandler(w, opts)), nil
+	}
+	return nil, errorf("there is no log format %q; use text or json", format)
+}
+
+func serveCmd(a *app) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Runs the server until it is interrupted. Without --database-url it runs a private PostgreSQL,
+and without --nats-url a NATS server inside this process, both in the data folder.
+
+With an external database it needs a secret key, which seals the channels' credentials:
+--secret-key-file, or the key itself in PARLEY_SECRET_KEY.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := f.config(cmd, a, defaultDataDir())
+			if err != nil {
+				return err
+			}
+			return Run(cmd.Context(), cfg)
+		},
+	}
+	f.add(cmd, "127.0.0.1:8080")
+	f.addExternal(cmd)
+	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
+	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
+	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
+	return cmd
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"parley/inbox/api"
+	"parley/store"
+)
+
+func statusCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Say what runs, where, and what is missing",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var s api.Status
+			if err := c.ask(cmd.Context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if a.json {
+				return printJSON(out, s)
+			}
+			ready := "ready"
+			if !s.Ready {
+				ready = "not ready: " + strings.Join(s.Missing, " ")
+			}
+			_, _ = fmt.Fprintf(out, "Parley %s, started %s: %s\n", s.Version, when(s.Since, time.Now()), ready)
+			t := &table{}
+			t.add("  roles", strings.Join(s.Roles, ", "))
+			for _, name := range slices.Sorted(maps.Keys(s.Places)) {
+				t.add("  "+name, s.Places[name])
+			}
+			return t.print(out)
+		},
+	}
+}
+
+func versionCmd(*app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "parley %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return err
+		},
+	}
+}
+
+func tenantsCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "tenants",
+		Short: "List tenants",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var page api.List[store.Tenant]
+			if err := c.ask(cmd.Context(), http.MethodGet, "/tenants", nil, nil, &page); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), page)
+			}
+			t := newTable("NAME", "ID", "SINCE")
+			for _, tenant := range page.Items {
+				t.add(tenant.Name, string(tenant.ID), tenant.CreatedAt.Local().Format("2 Jan 2006"))
+			}
+			return t.print(cmd.OutOrStdout())
+		},
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/inbox/desk"
+	"parley/transports"
+	"parley/transports/telegram"
+)
+
+// adapter is one line of the table of transports.
+type adapter struct {
+	factory transports.Factory
+	// secrets a person supplies, and the one that Parley makes up.
+	secrets       []string
+	webhookSecret string
+	mode          events.ChannelMode
+}
+
+// adapters is every network that Parley speaks.
+func adapters() map[events.Transport]adapter {
+	return map[events.Transport]adapter{
+		events.Telegram: {factory: telegram.New, secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
+	}
+}
+
+func factories() map[events.Transport]transports.Factory {
+	all := map[events.Transport]transports.Factory{}
+	for t, a := range adapters() {
+		all[t] = a.factory
+	}
+	return all
+}
+
+// secretsOpener opens channels' sealed secrets for the adapters.
+func secretsOpener(keys *inbox.Keyring) func(events.Channel) (map[string]string, error) {
+	return func(ch events.Channel) (map[string]string, error) { return keys.Open(string(ch.ID), ch.Sealed) }
+}
+
+// deskAdapters is what the desk needs of them. client calls the providers while
+// a person waits.
+func deskAdapters(client *http.Client, publicURL string) map[events.Transport]desk.Adapter {
+	all := map[events.Transport]desk.Adapter{}
+	for t, a := range adapters() {
+		build := func(ch events.Channel, secrets map[string]string) (transports.Transport, error) {
+			return a.factory(transports.Account{Channel: ch, Secrets: secrets, HTTPClient: client, PublicURL: publicURL})
+		}
+		all[t] = desk.Adapter{
+			Secrets: a.secrets, WebhookSecret: a.webhookSecret, Mode: a.mode,
+			Validate: func(ch events.Channel, secrets map[string]string) error {
+				_, err := build(ch, secrets)
+				return err
+			},
+			Check: func(ctx context.Context, ch events.Channel, secrets map[string]string) (desk.Report, error) {
+				t, err := build(ch, secrets)
+				if err != nil {
+					return desk.Report{}, err
+				}
+				return check(ctx, t)
+			},
+		}
+	}
+	return all
+}
+
+func check(ctx context.Context, t transports.Transport) (desk.Report, error) {
+	c, ok := t.(transports.Connector)
+	if !ok {
+		return desk.Report{}, errors.New("this transport cannot be checked")
+	}
+	r, err := c.Check(ctx)
+	if errors.Is(err, transports.ErrCredentials) {
+		return desk.Report{}, fmt.Errorf("%w: %w", desk.ErrCredentials, err)
+	}
+	if err != nil {
+		return desk.Report{}, err
+	}
+	out := desk.Report{Account: r.Account, Webhook: r.WebhookURL != "", Pending: r.Pending, LastError: r.LastError}
+	if !r.LastErrorAt.IsZero() {
+		out.LastErrorAt = &r.LastErrorAt
+	}
+	return out, nil
+}
+
+// reparse reads a stored payload again, for replays.
+func reparse(keys *inbox.Keyring, channel func(context.Context, *events.Inbound) (events.Channel, error)) func(context.Context, *events.Inbound) ([]events.Inbound, error) {
+	open := secretsOpener(keys)
+	table := adapters()
+	return func(ctx context.Context, ev *events.Inbound) ([]events.Inbound, error) {
+		a, ok := table[ev.Transport]
+		if !ok {
+			return nil, fmt.Errorf("this program has no adapter for %q", ev.Transport)
+		}
+		ch, err := channel(ctx, ev)
+		if err != nil {
+			return nil, err
+		}
+		secrets, err := open(ch)
+		if err != nil {
+			return nil, err
+		}
+		t, err := a.factory(transports.Account{Channel: ch, Secrets: secrets, HTTPClient: &http.Client{Timeout: 30 * time.Second}})
+		if err != nil {
+			return nil, err
+		}
+		r, ok := t.(transports.Reparser)
+		if !ok {
+			return []events.Inbound{*ev}, nil // what it was accepted as
+		}
+		return r.Reparse(ev.Raw)
+	}
+}
