@@ -7,6 +7,7 @@ import (
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	s := open(t)
+	foreign := seedTenant(s, tenantB)
 	w := seedTenant(s, tenantA)
 	one, two := seedClient(s, w, "+4910"), seedClient(s, w, "+4911")
 
@@ -102,6 +103,16 @@ func TestRefusals(t *testing.T) {
 			"an empty identity", stateCheck, "parley_identities_value_check",
 			"INSERT INTO parley_identities (kind, value, client_id) VALUES ('phone', '', $1)",
 			[]any{one.client},
+		},
+		{
+			"a message of another tenant's channel", stateForeign, "parley_messages_channel",
+			"INSERT INTO crm_chat_messages (chat_id, sender_id, message, channel_id) VALUES ($1, $2, 'x', $3)",
+			[]any{one.chat, one.them, foreign.channel},
+		},
+		{
+			"a message moved to another tenant's channel", stateForeign, "parley_messages_channel",
+			"UPDATE crm_chat_messages SET channel_id = $2 WHERE id = $1",
+			[]any{one.in, foreign.channel},
 		},
 		{
 			"the provider's message twice", stateUnique, "parley_messages_provider",
