@@ -24,6 +24,9 @@ func chatsCmd(a *app) *cobra.Command {
 		Use:   "chats",
 		Short: "List chats, the last active first",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if limit < 1 || limit > store.MaxChats {
+				return &usageError{cmd, errorf("--limit is 1 to %d", store.MaxChats)}
+			}
 			c, err := a.connect(cmd.Context())
 			if err != nil {
 				return err
@@ -120,6 +123,9 @@ func chatShowCmd(a *app) *cobra.Command {
 			id, err := chatID(cmd, args[0])
 			if err != nil {
 				return err
+			}
+			if limit < 1 || limit > store.MaxMessages {
+				return &usageError{cmd, errorf("--limit is 1 to %d", store.MaxMessages)}
 			}
 			c, err := a.connect(cmd.Context())
 			if err != nil {

@@ -46,8 +46,11 @@ func (s *server) startDatabase(ctx, rolesCtx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = db.EnsureOperator(ctx, tenant.ID)
-		return err
+		if _, err = db.EnsureOperator(ctx, tenant.ID); err != nil || s.cfg.DatabaseURL != "" {
+			return err
+		}
+		// The private database is this process's alone: who held a lease is dead.
+		return db.EndLeases(ctx)
 	}); err != nil {
 		return err
 	}

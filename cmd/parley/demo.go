@@ -244,13 +244,13 @@ func awaitFact(ctx context.Context, tail *desk.Tail, noun, verb string) (chat in
 
 // where says where things are and what to try.
 func (d *demo) where(r *Running) {
-	self, dir := shellQuote(selfName()), ""
-	if d.cfg.DataDir != demoDataDir() {
-		dir = " --data-dir " + shellQuote(d.cfg.DataDir)
-	}
+	self := shellQuote(selfName())
 	d.say("\nParley is up. Play both sides from a second terminal:")
+	if d.cfg.DataDir != demoDataDir() {
+		d.say("  export PARLEY_DATA_DIR=%s", shellQuote(d.cfg.DataDir))
+	}
 	for _, line := range [][2]string{
-		{"sandbox say anna \"And to Sweden?\"", "write as a client (any name makes one)"},
+		{"sandbox say anna \"And to Sweden?\"", "write as a client; any name makes one"},
 		{"chats", "the inbox"},
 		{"chat show 1", "one chat"},
 		{"chat reply 1 \"To Sweden as well.\"", "answer as an agent"},
@@ -258,9 +258,7 @@ func (d *demo) where(r *Running) {
 		{"chat tail", "follow what happens"},
 		{"audit", "prove that nothing was lost"},
 	} {
-		verb, rest, _ := strings.Cut(line[0], " ")
-		command := strings.TrimSpace(self + " " + verb + dir + " " + rest)
-		d.say("  %s  # %s", pad(command, 60), line[1])
+		d.say("  %s  # %s", pad(self+" "+line[0], len(self)+38), line[1])
 	}
 	d.say("")
 	t := &table{}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -132,7 +133,7 @@ func misunderstood(cmd *cobra.Command) {
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return &usageError{cmd, err}
+			return &usageError{cmd, argumentError(cmd, args, err)}
 		}
 		return nil
 	}
@@ -142,4 +143,18 @@ func misunderstood(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
 		misunderstood(sub)
 	}
+}
+
+// argumentError says what a command takes instead of what cobra counted.
+func argumentError(cmd *cobra.Command, args []string, err error) error {
+	_, takes, _ := strings.Cut(strings.TrimSuffix(cmd.Use, " [flags]"), " ")
+	switch {
+	case cmd.HasSubCommands() && len(args) > 0:
+		return err // an unknown command
+	case takes == "":
+		return errorf("%s takes no arguments, and got %q", cmd.CommandPath(), args)
+	case len(args) == 0:
+		return errorf("%s needs %s", cmd.CommandPath(), takes)
+	}
+	return errorf("%s takes %s, and got %d arguments (quote a text with blanks)", cmd.CommandPath(), takes, len(args))
 }

@@ -86,7 +86,7 @@ func quarantineShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			var q api.QuarantinedEvent
+			var q api.QuarantineRecord
 			if err := c.ask(cmd.Context(), http.MethodGet, "/quarantine/"+id, nil, nil, &q); err != nil {
 				return err
 			}

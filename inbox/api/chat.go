@@ -10,8 +10,8 @@ import (
 	"parley/store"
 )
 
-// chatRef names a chat.
-type chatRef struct {
+// ChatRef names a chat. It is exported because huma skips embedded fields that are not.
+type ChatRef struct {
 	ForTenant
 	Chat int64 `path:"chat" minimum:"1" doc:"The chat's id."`
 }
@@ -37,7 +37,7 @@ func (a *api) chats(h huma.API) {
 	handle(a, h, huma.Operation{
 		OperationID: "get-chat", Method: http.MethodGet, Path: "/api/v1/chats/{chat}",
 		Summary: "Show a chat and the ways to reach its client", Description: "The first route is where a reply goes unless it says otherwise.",
-	}, func(ctx context.Context, in *chatRef) (inbox.Chat, error) {
+	}, func(ctx context.Context, in *ChatRef) (inbox.Chat, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.Chat{}, err
@@ -45,7 +45,7 @@ func (a *api) chats(h huma.API) {
 		return a.Desk.Chat(ctx, tenant, in.Chat)
 	})
 	type markRead struct {
-		chatRef
+		ChatRef
 		Body struct {
 			Seq int64 `json:"seq" minimum:"1" doc:"Up to and including this message."`
 		}

@@ -19,7 +19,7 @@ type Messages struct {
 
 func (a *api) messages(h huma.API) {
 	type listMessages struct {
-		chatRef
+		ChatRef
 		Before int64 `query:"before" minimum:"1" doc:"The ones before this seq."`
 		After  int64 `query:"after" minimum:"1" doc:"The ones after this seq."`
 		Around int64 `query:"around" minimum:"1" doc:"This seq and some on both sides."`
@@ -45,7 +45,7 @@ func (a *api) messages(h huma.API) {
 		return Messages{Items: ms, More: more}, err
 	})
 	type reply struct {
-		chatRef
+		ChatRef
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key with the same reply sends once."`
 		Body struct {
 			Text    string `json:"text" doc:"What to say."`

@@ -19,8 +19,8 @@ type Quarantine interface {
 	Replay(ctx context.Context, id int64) (store.BatchResult, error)
 }
 
-// QuarantinedEvent is one of them with the record as it came.
-type QuarantinedEvent struct {
+// QuarantineRecord is one of them with the record as it came.
+type QuarantineRecord struct {
 	store.QuarantinedEvent
 	// Event is the record where it is JSON, Text where it is not.
 	Event json.RawMessage `json:"event,omitempty" doc:"The record as it came, where it is JSON."`
@@ -53,9 +53,9 @@ func (a *api) quarantined(h huma.API) {
 	handle(a, h, huma.Operation{
 		OperationID: "show-quarantine", Method: http.MethodGet, Path: "/api/v1/quarantine/{id}",
 		Summary: "Show one of them with the record as it came",
-	}, func(ctx context.Context, in *quarantineRef) (QuarantinedEvent, error) {
+	}, func(ctx context.Context, in *quarantineRef) (QuarantineRecord, error) {
 		q, err := a.Quarantine.Quarantined(ctx, in.ID)
-		out := QuarantinedEvent{QuarantinedEvent: q}
+		out := QuarantineRecord{QuarantinedEvent: q}
 		if json.Valid(q.Event) {
 			out.Event = q.Event
 		} else {
