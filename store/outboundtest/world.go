@@ -187,6 +187,19 @@ func (w *World) State(id int64) string {
 	return state
 }
 
+// Disconnect ends every connection of the workers, as a failing network would.
+func (w *World) Disconnect() {
+	w.T.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, w.URL)
+	w.check(err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, `
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		 WHERE datname = current_database() AND application_name = 'parley_worker'`)
+	w.check(err)
+}
+
 // Until waits until the condition holds; it fails the test after a minute, which
 // only a defect takes.
 func (w *World) Until(what string, holds func() bool) {
