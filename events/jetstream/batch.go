@@ -25,6 +25,7 @@ const (
 // (https://github.com/nats-io/nats-server/blob/main/server/errors.json).
 const (
 	codeAccountLimit      = 10002
+	codeNoPeers           = 10005
 	codeInsufficient      = 10023
 	codeNoMemory          = 10028
 	codeNoStorage         = 10047
@@ -95,7 +96,7 @@ func (p *publisher) parseAnswer(m *nats.Msg) (answer, error) {
 }
 
 func kindOf(e *natsjs.APIError) error {
-	switch e.ErrorCode {
+	switch int(e.ErrorCode) {
 	case codeMessageTooLarge, codeHeaderTooLarge:
 		return ErrTooLarge
 	case codeStoreFailed, codeAccountLimit, codeInsufficient, codeNoMemory, codeNoStorage, codeTooManyRequests:
@@ -119,7 +120,7 @@ func (p *publisher) sendSingly(groups []*group) {
 	open := 0
 	for i, g := range groups {
 		e := g.entries[0]
-		if err := p.post(lost, &nats.Msg{Subject: e.subject, Reply: p.replyTo(base + uint64(i)), Data: e.data}); err != nil { //nolint:gosec // not negative
+		if err := p.post(lost, &nats.Msg{Subject: e.subject, Reply: p.replyTo(base + uint64(i)), Data: e.data}); err != nil {
 			g.settle(err)
 			groups[i] = nil
 			continue
@@ -184,7 +185,7 @@ func (p *publisher) sendBatch(groups []*group, messages int, diagnose bool) (err
 				m.Header[batchCommit] = []string{"1"}
 			}
 			if n == 1 || n == messages || diagnose { // the first says why a batch cannot even begin
-				m.Reply = p.replyTo(first + uint64(n) - 1) //nolint:gosec // n is positive
+				m.Reply = p.replyTo(first + uint64(n) - 1)
 			}
 			if err := p.post(lost, m); err != nil {
 				return err // not committed: the server forgets the rest

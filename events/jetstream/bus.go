@@ -35,7 +35,8 @@ type Options struct {
 	// and how long facts are kept at all; default and maximum for facts 7 days.
 	Retention time.Duration
 	// MaxBytes is how much one inbound partition may hold before it answers
-	// [ErrBackPressure]; default 8 GiB.
+	// [ErrBackPressure]; default 32 GiB divided by the partitions. The server
+	// must have room for all of them and 8 GiB of facts.
 	MaxBytes int64
 	// AckTimeout is how long JetStream may take to confirm; default 5 s.
 	AckTimeout time.Duration
@@ -50,7 +51,7 @@ const (
 	defaultPartitions = 4
 	maxPartitions     = 256
 	maxRetention      = 7 * 24 * time.Hour
-	defaultMaxBytes   = 8 << 30
+	defaultInbound    = 32 << 30 // all partitions together
 	defaultAckTimeout = 5 * time.Second
 	// embeddedWrites: one disk gains nothing from more fsyncs at once, and while
 	// partitions wait their turn their batches grow. Measured on two cores with
@@ -79,7 +80,7 @@ func (o *Options) setDefaults() error {
 		o.Retention = maxRetention
 	}
 	if o.MaxBytes <= 0 {
-		o.MaxBytes = defaultMaxBytes
+		o.MaxBytes = defaultInbound / int64(o.Partitions)
 	}
 	if o.AckTimeout <= 0 {
 		o.AckTimeout = defaultAckTimeout
@@ -148,6 +149,12 @@ func (b *Bus) Partitions() int { return b.opts.Partitions }
 // PartitionOf is the partition that ev goes to.
 func (b *Bus) PartitionOf(ev *events.Inbound) int {
 	return Partition(ev.Tenant, ev.Person.Identity, b.opts.Partitions)
+}
+
+// bounded is ctx for one request to NATS: an answer may never come, as from a
+// cluster that is electing.
+func (b *Bus) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.opts.AckTimeout)
 }
 
 // Connected reports whether NATS can be reached right now.

@@ -38,7 +38,7 @@ func loadCredentials(dir string) (Credentials, error) {
 
 // save replaces the file as a whole, so that a reader never sees half of it.
 func (c Credentials) save(dir string) error {
-	data, err := json.MarshalIndent(c, "", "  ")
+	data, err := json.MarshalIndent(c, "", "  ") //nolint:gosec // this file is where the password is kept
 	if err != nil {
 		return fmt.Errorf("credentials of embedded NATS: %w", err)
 	}

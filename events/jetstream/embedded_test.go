@@ -61,7 +61,7 @@ func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	accepted := map[string]bool{}
 	for round := range 2 {
-		cmd := exec.CommandContext(within(t), os.Args[0]) //nolint:gosec // this test program
+		cmd := exec.CommandContext(within(t), os.Args[0])
 		cmd.Env = append(os.Environ(), crashDir+"="+dir)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
@@ -131,7 +131,7 @@ func TestEmbeddedIsPrivate(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 	var file jetstream.Credentials
-	data, err := os.ReadFile(path) //nolint:gosec // our own
+	data, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(data, &file) != nil || file != creds {
 		t.Errorf("file has %+v, %v", file, err)
 	}

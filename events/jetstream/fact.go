@@ -136,6 +136,8 @@ func (b *Bus) PurgeTenantFacts(ctx context.Context, tenant events.TenantID) erro
 }
 
 func (b *Bus) purgeFacts(ctx context.Context, filter string) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	s, err := b.js.Stream(ctx, factStream)
 	if err != nil {
 		return fmt.Errorf("purge facts: %w", unavailable(err))

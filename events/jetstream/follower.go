@@ -79,7 +79,7 @@ func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after
 	if after > info.State.LastSeq {
 		return nil, fmt.Errorf("%w: %s ends at %d, before %d", ErrReplaced, stream, info.State.LastSeq, after)
 	}
-	life, cancel := context.WithCancel(context.Background()) // until close; ctx only bounds the start
+	life, cancel := context.WithCancel(context.Background()) //nolint:gosec // close cancels it; ctx only bounds the start
 	f := &follower[T]{
 		bus: b, stream: stream, filter: filter, decode: decode,
 		identity: identity(info), resets: resets, last: after,
@@ -91,6 +91,8 @@ func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after
 }
 
 func (b *Bus) streamInfo(ctx context.Context, stream string) (*natsjs.StreamInfo, error) {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	s, err := b.js.Stream(ctx, stream)
 	if err != nil {
 		return nil, fmt.Errorf("look up stream %s: %w", stream, unavailable(err))

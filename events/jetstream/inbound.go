@@ -127,6 +127,8 @@ func (b *Bus) Get(ctx context.Context, partition int, seq uint64) (Record, error
 	if seq == 0 {
 		return Record{}, fmt.Errorf("%w: partition %d has no record 0", ErrNotFound, partition)
 	}
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	m, err := s.GetMsg(ctx, seq)
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
 		return Record{}, fmt.Errorf("%w: partition %d, record %d", ErrNotFound, partition, seq)

@@ -19,6 +19,8 @@ var errRace = errors.New("key changed meanwhile")
 
 // kvGet reads a key: revision 0 and ErrNotFound when there is none.
 func (b *Bus) kvGet(ctx context.Context, bucket, key string) ([]byte, uint64, error) {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	e, err := b.kv[bucket].Get(ctx, key)
 	switch {
 	case errors.Is(err, natsjs.ErrKeyNotFound):
@@ -32,6 +34,8 @@ func (b *Bus) kvGet(ctx context.Context, bucket, key string) ([]byte, uint64, er
 // kvSwap writes a key if it is still at revision, 0 meaning that there is none;
 // errRace otherwise.
 func (b *Bus) kvSwap(ctx context.Context, bucket, key string, value []byte, revision uint64) (uint64, error) {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	var next uint64
 	var err error
 	if revision == 0 {
@@ -51,6 +55,8 @@ func (b *Bus) kvSwap(ctx context.Context, bucket, key string, value []byte, revi
 }
 
 func (b *Bus) kvPut(ctx context.Context, bucket, key string, value []byte) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	if _, err := b.kv[bucket].Put(ctx, key, value); err != nil {
 		return kvError(bucket, key, err)
 	}
@@ -59,6 +65,8 @@ func (b *Bus) kvPut(ctx context.Context, bucket, key string, value []byte) error
 
 // kvDelete removes a key and its history; that there is none is fine.
 func (b *Bus) kvDelete(ctx context.Context, bucket, key string) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	if err := b.kv[bucket].Purge(ctx, key); err != nil {
 		return kvError(bucket, key, err)
 	}

@@ -173,7 +173,7 @@ func retry(ctx context.Context, log *slog.Logger, doing string, f func(context.C
 		}
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
-		log.Warn(doing+" failed, trying again", "error", err, "wait", next.Round(time.Millisecond))
+		log.Warn("not yet, trying again", "doing", doing, "error", err, "wait", next.Round(time.Millisecond))
 	})
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", doing, errors.Join(context.Cause(ctx), last))

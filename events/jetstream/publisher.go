@@ -3,6 +3,7 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"time"
 
@@ -214,7 +215,9 @@ func (p *publisher) run() {
 	defer func() { _ = p.sub.Unsubscribe() }()
 	for p.hasWork() {
 		p.bus.writes <- struct{}{}
-		// Only now, so that what came while waiting goes along.
+		// Only now, so that what came while waiting goes along; callers that were
+		// just answered get a turn first, or two halves would take turns for ever.
+		runtime.Gosched()
 		if groups, messages := p.take(); len(groups) > 0 {
 			p.send(groups, messages)
 		}

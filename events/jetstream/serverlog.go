@@ -2,7 +2,6 @@ package jetstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -34,7 +33,7 @@ func (l *serverLog) Errorf(format string, v ...any) { l.at(slog.LevelError, form
 func (l *serverLog) Fatalf(format string, v ...any) {
 	l.at(slog.LevelError, format, v...)
 	select {
-	case l.fatal <- errors.New(fmt.Sprintf(format, v...)): //nolint:revive // the format is the server's
+	case l.fatal <- fmt.Errorf(format, v...):
 	default:
 	}
 }

@@ -89,6 +89,8 @@ func (b *Bus) factConfig() natsjs.StreamConfig {
 // checkPartitions refuses a count other than the one the streams were made for:
 // people would move between partitions, and their order would be lost.
 func (b *Bus) checkPartitions(ctx context.Context) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	made := 0
 	found := 0
 	streams := b.js.ListStreams(ctx)
@@ -117,6 +119,8 @@ func (b *Bus) checkPartitions(ctx context.Context) error {
 // that is there: limits and replicas. A difference that promises rest on is
 // refused.
 func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	s, err := b.js.Stream(ctx, want.Name)
 	if errors.Is(err, natsjs.ErrStreamNotFound) {
 		if _, err = b.js.CreateStream(ctx, want); err != nil {
@@ -151,6 +155,8 @@ func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error 
 
 // ensureBucket creates a key-value bucket or adjusts its replicas.
 func (b *Bus) ensureBucket(ctx context.Context, name string) error {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	kv, err := b.js.KeyValue(ctx, name)
 	if errors.Is(err, natsjs.ErrBucketNotFound) {
 		kv, err = b.js.CreateKeyValue(ctx, natsjs.KeyValueConfig{
@@ -186,10 +192,11 @@ func (b *Bus) ensureBucket(ctx context.Context, name string) error {
 func kvStream(bucket string) string { return "KV_" + bucket }
 
 // settled marks refusals as permanent: they do not change by asking again. Most
-// are 4xx; an invalid configuration and one too large for the server are not.
+// are 4xx; an invalid configuration and one too large for the server are not,
+// while a cluster that has not found its peers is.
 func settled(err error) error {
 	var api *natsjs.APIError
-	if errors.As(err, &api) && (api.Code >= 400 && api.Code < 500 ||
+	if errors.As(err, &api) && (api.Code >= 400 && api.Code < 500 && api.ErrorCode != codeNoPeers ||
 		api.ErrorCode == codeInvalidConfig || api.ErrorCode == codeNoStorage) {
 		return backoff.Permanent(err)
 	}
@@ -256,6 +263,8 @@ func (b *Bus) stream(ctx context.Context, partition int) (natsjs.Stream, error) 
 	if partition < 0 || partition >= b.opts.Partitions {
 		return nil, fmt.Errorf("%w: there is no partition %d", ErrInvalid, partition)
 	}
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	s, err := b.js.Stream(ctx, inboundStream(partition))
 	if err != nil {
 		return nil, fmt.Errorf("look up partition %d: %w", partition, unavailable(err))
@@ -285,6 +294,8 @@ func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan 
 		if failed != nil {
 			return true
 		}
+		ctx, cancel := b.bounded(ctx)
+		defer cancel()
 		msg, err := s.GetMsg(ctx, before.FirstSeq+uint64(i), natsjs.WithGetMsgSubject(inboundSubject(partition))) //nolint:gosec // not negative
 		if errors.Is(err, natsjs.ErrMsgNotFound) {
 			return true // nothing from here on
@@ -301,6 +312,8 @@ func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan 
 	if n == 0 {
 		return 0, nil
 	}
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	keep := before.FirstSeq + uint64(n) //nolint:gosec // not negative
 	if err := s.Purge(ctx, natsjs.WithPurgeSequence(keep)); err != nil {
 		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(err))

@@ -26,6 +26,8 @@ var errJump = errors.New("messages were lost on the way")
 
 // tail reads behind sequence number after; filter "" is every subject.
 func (b *Bus) tail(ctx context.Context, stream, filter string, after uint64) (*tail, error) {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
 	c, err := b.js.CreateConsumer(ctx, stream, natsjs.ConsumerConfig{
 		AckPolicy:         natsjs.AckNonePolicy,
 		DeliverPolicy:     natsjs.DeliverByStartSequencePolicy,

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"parley/events"
 	"parley/events/jetstream"
 	"parley/events/jetstream/natstest"
 )
@@ -45,4 +46,31 @@ func BenchmarkPublish(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkReader measures reading back a partition that was filled before.
+func BenchmarkReader(b *testing.B) {
+	bus := natstest.Start(b, one, func(o *jetstream.Options) { o.MaxBytes = 4 << 30 })
+	const stored = 20_000
+	evs := make([]events.Inbound, 0, stored)
+	for i := range stored {
+		evs = append(evs, event("ann", i))
+	}
+	mustPublish(b, bus, evs...)
+	b.ResetTimer()
+	for range b.N {
+		r, err := bus.Reader(b.Context(), 0, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for n := 0; n < stored; {
+			recs, err := r.Next(b.Context(), 500)
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += len(recs)
+		}
+		r.Close()
+	}
+	b.ReportMetric(float64(b.N)*stored/b.Elapsed().Seconds(), "msgs/s")
 }
