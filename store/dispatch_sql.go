@@ -3,9 +3,13 @@ package store
 // sqlEnter fences the turn and fixes how its statements are planned: by index,
 // and not anew each time. Planning took as long as running them, the foreign
 // keys' own queries for each row included. What makes kept plans dangerous
-// elsewhere (see openPool) is a sequential scan planned while a table was empty.
+// elsewhere (see openPool) is a sequential scan planned while a table was empty;
+// a bitmap scan would read and sort every due lane to find the first.
 const sqlEnter = `
-SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'off', true), parley_fence($1, $2)`
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true),
+       parley_fence($1, $2)`
 
 // sqlTakeOver makes everything uncertain that was under way when the channel's
 // last owner died. Who owns a channel anew has nothing under way, so every
