@@ -78,9 +78,9 @@ func TestChannelNamesAndAccountsAreOnce(t *testing.T) {
 	t.Parallel()
 	w := newDeskWorld(t)
 	_, err := w.db.CreateChannel(t.Context(), w.newChannel("support"), "@other")
-	t.Log(wantCode(t, err, inbox.Conflict))
+	wantCode(t, err, inbox.Conflict)
 	_, err = w.db.CreateChannel(t.Context(), w.newChannel("Other"), "@Support")
-	t.Log(wantCode(t, err, inbox.Conflict))
+	wantCode(t, err, inbox.Conflict)
 
 	var wg sync.WaitGroup
 	var mu sync.Mutex

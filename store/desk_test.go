@@ -132,7 +132,13 @@ func (w *deskWorld) mustReply(r store.Reply) inbox.Message {
 }
 
 // wantCode fails unless err is an *inbox.Error of that code with words.
-func wantCode(t *testing.T, err error, code inbox.Code) *inbox.Error {
+func wantCode(t *testing.T, err error, code inbox.Code) {
+	t.Helper()
+	t.Log(errorOf(t, err, code))
+}
+
+// errorOf is wantCode for those who look further.
+func errorOf(t *testing.T, err error, code inbox.Code) *inbox.Error {
 	t.Helper()
 	var e *inbox.Error
 	if !errors.As(err, &e) || e.Code != code {

@@ -64,7 +64,8 @@ func TestReplyAgainWithTheSameKeyIsTheSameReply(t *testing.T) {
 		changed := r
 		change(&changed)
 		_, err := w.db.Reply(t.Context(), changed)
-		t.Log(name, ": ", wantCode(t, err, inbox.Conflict))
+		t.Log(name)
+		wantCode(t, err, inbox.Conflict)
 	}
 }
 
@@ -104,7 +105,7 @@ func TestReplyOnStaleSight(t *testing.T) {
 	w.says(1, "three")
 
 	_, err := w.db.Reply(t.Context(), r)
-	e := wantCode(t, err, inbox.Stale)
+	e := errorOf(t, err, inbox.Stale)
 	missed, ok := e.Detail.(*store.Missed)
 	if !ok || missed.LastSeq != 3 || len(missed.Messages) != 2 || missed.Messages[0].Text != "two" || missed.Messages[1].Text != "three" {
 		t.Fatalf("detail is %+v", e.Detail)
@@ -186,7 +187,8 @@ func TestReplyIsRefused(t *testing.T) {
 			tt.change(&r)
 		}
 		_, err := w.db.Reply(t.Context(), r)
-		t.Logf("%s: %v", tt.name, wantCode(t, err, tt.code))
+		t.Log(tt.name)
+		wantCode(t, err, tt.code)
 		if tt.undo != "" {
 			w.exec(tt.undo)
 		}

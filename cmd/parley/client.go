@@ -83,12 +83,15 @@ func (a *app) dial(ctx context.Context, dir string) (*client, error) {
 	if !alive(ctx, where.Socket) {
 		return nil, nil
 	}
+	return &client{place: where, dir: dir, tenant: a.tenant, http: socketClient(where.Socket)}, nil
+}
+
+// socketClient makes every request to the socket, whatever its host.
+func socketClient(path string) *http.Client {
 	var d net.Dialer
-	return &client{place: where, dir: dir, tenant: a.tenant, http: &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", where.Socket)
-		},
-	}}}, nil
+	return &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) },
+	}}
 }
 
 // askTimeout bounds a request that does not say otherwise.

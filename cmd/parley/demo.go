@@ -57,7 +57,7 @@ func demoLog(dir string) (*os.File, error) {
 	if err := makeDataDir(dir); err != nil {
 		return nil, err
 	}
-	log, err := os.OpenFile(filepath.Join(dir, "parley.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(filepath.Join(dir, "parley.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in the data folder
 	if err != nil {
 		return nil, fmt.Errorf("the demo's log: %w", err)
 	}

@@ -55,7 +55,7 @@ func (s *standIn) ask(ctx context.Context, method, path string, in []byte, out a
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req) //nolint:gosec // the address the server of our own data folder wrote
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return &inbox.Error{Code: inbox.Unavailable, Message: "The stand-in does not answer.", Hint: "Is the demo still running?", Err: err}
 	}
@@ -195,16 +195,16 @@ func sandboxFaultsCmd(a *app) *cobra.Command {
   parley sandbox faults '{}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			s, err := a.standIn(cmd.Context())
-			if err != nil {
-				return err
-			}
 			method, in := http.MethodGet, []byte(nil)
 			if len(args) > 0 {
 				if in = []byte(args[0]); !json.Valid(in) {
 					return &usageError{cmd, errorf("%q is not JSON", args[0])}
 				}
 				method = http.MethodPost
+			}
+			s, err := a.standIn(cmd.Context())
+			if err != nil {
+				return err
 			}
 			var faults json.RawMessage
 			if err := s.ask(cmd.Context(), method, "/sandbox/faults", in, &faults); err != nil {

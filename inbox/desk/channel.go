@@ -141,12 +141,12 @@ func (d *Desk) ask(ctx context.Context, ch events.Channel, adapter Adapter, secr
 		return report, nil
 	case errors.Is(err, ErrCredentials):
 		return report, &inbox.Error{
-			Code: inbox.Invalid, Message: fmt.Sprintf("%s refused the credentials: %s", ch.Transport, sentence(err.Error())),
+			Code: inbox.Invalid, Message: fmt.Sprintf("The provider of this %s account refused its credentials.", ch.Transport),
 			Hint: "Check that they are complete and still valid.", Err: err,
 		}
 	default:
 		return report, &inbox.Error{
-			Code: inbox.Unavailable, Message: fmt.Sprintf("%s could not be asked about the account: %s", ch.Transport, sentence(err.Error())),
+			Code: inbox.Unavailable, Message: fmt.Sprintf("The provider of this %s account could not be asked about it: %s", ch.Transport, sentence(err.Error())),
 			Hint: "Try again, or add the channel without checking.", Err: err,
 		}
 	}
