@@ -121,6 +121,7 @@ func (c Content) Plain() string {
 		if c.Unsupported != "" {
 			return "[unsupported: " + c.Unsupported + "]"
 		}
+	default: // the rest is named by its file or its type
 	}
 	if len(c.Attachments) > 0 && c.Attachments[0].Name != "" {
 		return fmt.Sprintf("[%s %s]", c.Attachments[0].Kind, c.Attachments[0].Name)

@@ -25,14 +25,17 @@ var rank = map[DeliveryState]int{
 
 // Advances reports whether proof of to may replace from. States only move
 // forward; failed may follow sent (a bounce) but not delivered or read, and
-// nothing follows failed but later proof that the person has it.
+// nothing follows failed but later proof that the person has it. Only what is
+// still queued can be cancelled.
 func Advances(from, to DeliveryState) bool {
 	switch to {
 	case Failed:
 		return from != Delivered && from != Read && from != Failed && from != Cancelled
 	case Delivered, Read:
 		return from == Failed || rank[to] > rank[from] && from != Cancelled
-	case Queued, Sending, Uncertain, Sent, Cancelled:
+	case Cancelled:
+		return from == Queued
+	case Queued, Sending, Uncertain, Sent:
 	}
 	return from != Failed && from != Cancelled && rank[to] > rank[from]
 }

@@ -26,12 +26,12 @@ func wait(ctx context.Context, log *slog.Logger, what string, try func() error) 
 	var failures int
 	err := backoff.RetryNotify(try, backoff.WithContext(newBackOff(), ctx), func(err error, next time.Duration) {
 		if failures%10 == 0 {
-			log.Warn(what+" failed, trying again", "error", err, "in", next.Round(time.Millisecond), "failures", failures+1)
+			log.Warn("failed, trying again", "doing", what, "error", err, "in", next.Round(time.Millisecond), "failures", failures+1)
 		}
 		failures++
 	})
 	if err == nil && failures > 0 {
-		log.Info(what+" works again", "failures", failures)
+		log.Info("works again", "doing", what, "failures", failures)
 	}
 	return err
 }
