@@ -7,9 +7,10 @@ import (
 	"time"
 
 	"parley/store"
-	"parley/store/storetest"
 )
 
+// BenchmarkStoreBatch stores batches of messages of known senders and of people
+// who write for the first time.
 func BenchmarkStoreBatch(b *testing.B) {
 	for _, size := range []int{1, 16, 100, 500} {
 		for _, kind := range []string{"known", "new"} {
@@ -51,5 +52,4 @@ func BenchmarkStoreBatch(b *testing.B) {
 			})
 		}
 	}
-	_ = storetest.Int
 }
