@@ -183,4 +183,4 @@ func shellQuote(text string) string {
 }
 
 // seenPath is where the command line notes which messages it has shown.
-func (c *client) seenPath() string { return filepath.Join(c.dir, "run", "seen.json") }
+func (c *client) seenPath() string { return filepath.Join(c.dir, "seen.json") }

@@ -42,6 +42,7 @@ func (s *server) serveHTTP(ctx context.Context) (stop func(context.Context), err
 	}
 	stops := []func(context.Context){s.serve(s.listen, mux)}
 	if own != nil {
+		s.metrics = own.Addr().String()
 		onlyMetrics := http.NewServeMux()
 		onlyMetrics.Handle("GET /metrics", metrics)
 		stops = append(stops, s.serve(own, onlyMetrics))

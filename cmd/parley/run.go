@@ -121,6 +121,8 @@ type server struct {
 
 	socket string
 	listen net.Listener
+	// metrics is their own address, empty when they are on listen.
+	metrics string
 	// webhooks and operator answer requests once there is somebody to.
 	webhooks, operator atomic.Pointer[http.Handler]
 	// streams ends the streams of facts, which would outlast a shutdown.
@@ -345,6 +347,9 @@ func (s *server) status(context.Context) api.Status {
 	places["postgres"] = "external"
 	if s.cfg.DatabaseURL == "" {
 		places["postgres"] = filepath.Join(s.cfg.DataDir, "postgres")
+	}
+	if s.metrics != "" {
+		places["metrics"] = s.metrics
 	}
 	if s.cfg.Sandbox != "" {
 		places["sandbox"] = s.cfg.Sandbox
