@@ -15,6 +15,8 @@ type serveFlags struct {
 	roles string
 	logs  string
 	debug bool
+	// databaseURL and natsURL are what the environment says.
+	databaseURL, natsURL string
 }
 
 // add registers the flags; each that makes sense for containers has an
@@ -36,9 +38,11 @@ func (f *serveFlags) add(cmd *cobra.Command, listen string) {
 
 func (f *serveFlags) addExternal(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.cfg.DatabaseURL, "database-url", os.Getenv("PARLEY_DATABASE_URL"),
+	// Not as defaults: the help would show the passwords in them.
+	f.databaseURL, f.natsURL = os.Getenv("PARLEY_DATABASE_URL"), os.Getenv("PARLEY_NATS_URL")
+	flags.StringVar(&f.cfg.DatabaseURL, "database-url", "",
 		"PostgreSQL 15 or later, instead of a private one in the data folder (PARLEY_DATABASE_URL, which keeps a password out of the process list)")
-	flags.StringVar(&f.cfg.NATSURL, "nats-url", os.Getenv("PARLEY_NATS_URL"),
+	flags.StringVar(&f.cfg.NATSURL, "nats-url", "",
 		"NATS 2.15 or later with JetStream, instead of one inside this process (PARLEY_NATS_URL)")
 	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets; fixed afterwards (default 4)")
 }
@@ -49,6 +53,12 @@ func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config,
 	cfg.DataDir = a.dataDir
 	if cfg.DataDir == "" {
 		cfg.DataDir = dataDir
+	}
+	if cfg.DatabaseURL == "" {
+		cfg.DatabaseURL = f.databaseURL
+	}
+	if cfg.NATSURL == "" {
+		cfg.NATSURL = f.natsURL
 	}
 	cfg.Version = version
 	// Not a flag: the process list shows flags to everybody.
