@@ -1,0 +1,90 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// settings are the flags that all measurements share. Every command takes all of
+// them, so that `all` and `faults` can pass theirs on.
+type settings struct {
+	quick   bool
+	keep    bool
+	folder  string
+	parley  string
+	reports string
+	seed    uint64
+	profile bool
+
+	seconds  time.Duration
+	rounds   int
+	preload  int
+	messages int
+	replies  int
+	rate     int
+}
+
+// parseSettings reads the flags; quick lowers what was not given.
+func parseSettings(name string, args []string) (settings, error) {
+	var s settings
+	beside, err := besideMe()
+	if err != nil {
+		return s, err
+	}
+	f := flag.NewFlagSet("parley-bench "+name, flag.ContinueOnError)
+	f.BoolVar(&s.quick, "quick", false, "a short run with little data: figures for developers, not for quoting")
+	f.BoolVar(&s.keep, "keep", false, "keep the folder with databases and logs")
+	f.StringVar(&s.folder, "dir", "/var/tmp", "where to make the working folder; PostgreSQL's own user must be able to pass through")
+	f.StringVar(&s.parley, "parley", filepath.Join(beside, "parley"), "the program to measure")
+	f.StringVar(&s.reports, "reports", beside, "the folder that reports are written to")
+	f.Uint64Var(&s.seed, "seed", 1, "of the dice: faults, and when they strike")
+	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
+	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound: length of one measurement")
+	f.IntVar(&s.rounds, "rounds", 3, "inbound: how often each measurement is made")
+	f.IntVar(&s.preload, "preload", 1_000_000, "inbound: messages stored before, ten to a chat")
+	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write")
+	f.IntVar(&s.rate, "rate", 600, "faults inbound: messages written per second")
+	f.IntVar(&s.replies, "replies", 0, "outbound: replies to send (50,000, faults 20,000)")
+	if err := f.Parse(args); err != nil {
+		return s, err
+	}
+	if f.NArg() > 0 {
+		return s, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	given := map[string]bool{}
+	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
+	s.hurry(given)
+	return s, nil
+}
+
+// hurry makes a quick run of what was not asked for otherwise.
+func (s *settings) hurry(given map[string]bool) {
+	if !s.quick {
+		return
+	}
+	lower := func(name string, v *int, to int) {
+		if !given[name] {
+			*v = to
+		}
+	}
+	if !given["time"] {
+		s.seconds = 5 * time.Second
+	}
+	lower("rounds", &s.rounds, 1)
+	lower("preload", &s.preload, 100_000)
+	lower("messages", &s.messages, 15_000)
+	lower("rate", &s.rate, 300)
+	lower("replies", &s.replies, 5_000)
+}
+
+// besideMe is the folder of this program.
+func besideMe() (string, error) {
+	me, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding this program: %w", err)
+	}
+	return filepath.Dir(me), nil
+}
