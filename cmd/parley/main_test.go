@@ -195,12 +195,11 @@ func TestScripts(t *testing.T) {
 
 // scriptServer starts a server with a stand-in as its channel Sandbox.
 func scriptServer(ts *testscript.TestScript, _ bool, _ []string) {
-	t := scriptT{ts}
-	dir, err := os.MkdirTemp("/var/tmp", "parley-test-")
+	parent, err := os.MkdirTemp("/var/tmp", "parley-test-")
 	ts.Check(err)
-	ts.Defer(func() { _ = os.RemoveAll(dir) })
-	ts.Check(os.Chmod(dir, 0o711))
-	dir = filepath.Join(dir, "data")
+	ts.Defer(func() { _ = os.RemoveAll(parent) })
+	ts.Check(os.Chmod(parent, 0o711))
+	dir := filepath.Join(parent, "data")
 	tg, err := sandbox.NewTelegram(sandbox.TelegramOptions{})
 	ts.Check(err)
 	address, err := tg.Start(context.Background(), "127.0.0.1:0")
@@ -218,7 +217,7 @@ func scriptServer(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(func() {
 		stop()
 		if err := <-ended; err != nil {
-			t.ts.Logf("the server did not stop in order: %v", err)
+			ts.Logf("the server did not stop in order: %v", err)
 		}
 	})
 	select {
@@ -239,8 +238,6 @@ func scriptServer(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("PARLEY_DATA_DIR", dir)
 	ts.Setenv("SANDBOX", address)
 }
-
-type scriptT struct{ ts *testscript.TestScript }
 
 // scriptAwait waits until a message was received, sent and so on: await VERB [TEXT].
 func scriptAwait(ts *testscript.TestScript, _ bool, args []string) {

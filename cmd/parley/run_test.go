@@ -262,7 +262,8 @@ func TestKilled(t *testing.T) {
 // command is the real program, of this binary.
 func command(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], append(args, "--data-dir", dir)...)
+	// Not t.Context(): it ends, and would kill, before the test's clean-up.
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), os.Args[0], append(args, "--data-dir", dir)...)
 	cmd.Env = append(os.Environ(), asParley+"=1")
 	return cmd
 }
@@ -280,11 +281,13 @@ func startDemo(t *testing.T, dir string) (kill func()) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill = sync.OnceFunc(func() {
-		_ = cmd.Process.Kill()
+	end := func(how os.Signal) {
+		_ = cmd.Process.Signal(how) // nothing happens once it was waited for
 		_ = cmd.Wait()
-	})
-	t.Cleanup(kill)
+	}
+	kill = func() { end(os.Kill) }
+	// In order, or its PostgreSQL would still write while the folder is removed.
+	t.Cleanup(func() { end(os.Interrupt) })
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
 		if strings.Contains(lines.Text(), "Ctrl-C stops it.") {
