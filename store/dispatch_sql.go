@@ -12,27 +12,31 @@ SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
        parley_fence($1, $2)`
 
 // sqlTakeOver makes everything uncertain that was under way when the channel's
-// last owner died. Who owns a channel anew has nothing under way, so every
-// sending delivery is the last one's.
+// last owner died: whatever has a pending attempt of an older epoch. Deliveries
+// are locked before their attempts, as everywhere.
 const sqlTakeOver = `
-WITH d AS (
-    UPDATE parley_deliveries
+WITH p AS (
+    SELECT DISTINCT delivery_id FROM parley_attempts
+     WHERE channel_id = $1 AND outcome = 'pending' AND epoch < $2
+), d AS (
+    UPDATE parley_deliveries d
        SET state = CASE WHEN $5 THEN 'queued' ELSE 'uncertain' END,
            due_at = CASE WHEN $5 THEN coalesce($3::timestamptz, statement_timestamp()) ELSE due_at END,
            holds_lane_until = CASE WHEN NOT $5 THEN coalesce($3::timestamptz, statement_timestamp()) + $4::interval END,
            code = 'interrupted',
            words = 'Sending was interrupted, so it is not known whether the message arrived.',
            updated_at = clock_timestamp()
-     WHERE channel_id = $1 AND in_lane AND state = 'sending'
-    RETURNING id, tenant_id, message_id, channel_id, state, code, words
-), a AS (
-    UPDATE parley_attempts a
-       SET outcome = 'uncertain', finished_at = clock_timestamp(), code = 'interrupted'
-     WHERE a.channel_id = $1 AND a.outcome = 'pending' AND a.epoch < $2
+      FROM p WHERE d.id = p.delivery_id AND d.state = 'sending'
+    RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words
 ), f AS (
     INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
     SELECT d.tenant_id, 'message', d.state, m.chat_id, ` + deliveryFact + `
       FROM d JOIN crm_chat_messages m ON m.id = d.message_id WHERE d.state = 'uncertain'
+), a AS (
+    UPDATE parley_attempts a
+       SET outcome = 'uncertain', finished_at = clock_timestamp(), code = 'interrupted'
+     WHERE a.channel_id = $1 AND a.outcome = 'pending' AND a.epoch < $2
+       AND (SELECT count(*) FROM d) >= 0
 )
 SELECT count(*) FROM d`
 
