@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,8 @@ func (f *BlobFolder) Put(_ context.Context, key string, r io.Reader) (err error)
 	if err := f.root.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("blob %s: %w", key, err)
 	}
-	temporary := name + ".tmp"
+	// Two may store the same blob at once, each whole.
+	temporary := name + "." + rand.Text() + ".tmp"
 	file, err := f.root.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
 		return fmt.Errorf("blob %s: %w", key, err)

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -73,10 +71,16 @@ func busMetrics(reg prometheus.Registerer) jetstream.Observer {
 // startGateway runs the adapters. It needs no database: not even the channels
 // come from there.
 func (s *server) startGateway(ctx context.Context) error {
-	g, err := gateway.New(gateway.Options{
-		Bus: boundSecrets{gateway.OnJetStream(s.bus)}, Factories: factories(), OpenSecrets: s.openBound,
+	opts := gateway.Options{
+		Bus: gateway.OnJetStream(s.bus), Factories: factories(), OpenSecrets: secretsOpener(s.keys),
 		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleGateway), Registerer: s.reg,
-	})
+	}
+	if s.blobs != nil {
+		opts.Blobs = s.blobs
+	} else {
+		s.log.Warn("payloads over 256 kB are refused: set --blob-dir to a folder that all processes share")
+	}
+	g, err := gateway.New(opts)
 	if err != nil {
 		return err
 	}
@@ -88,42 +92,6 @@ func (s *server) startGateway(ctx context.Context) error {
 		}
 	})
 	return nil
-}
-
-// boundSecrets hands the gateway each channel's sealed secrets with the channel's
-// id in front: the keyring opens them for that channel only.
-type boundSecrets struct{ gateway.Bus }
-
-// WatchChannels implements gateway.Bus.
-func (b boundSecrets) WatchChannels(ctx context.Context) (<-chan jetstream.ChannelChange, error) {
-	in, err := b.Bus.WatchChannels(ctx)
-	if err != nil {
-		return nil, err
-	}
-	out := make(chan jetstream.ChannelChange)
-	go func() {
-		defer close(out)
-		for change := range in {
-			if ch := &change.Channel; len(ch.Sealed) > 0 {
-				ch.Sealed = append([]byte(string(ch.ID)+"\n"), ch.Sealed...)
-			}
-			select {
-			case out <- change:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return out, nil
-}
-
-// openBound opens what WatchChannels put together.
-func (s *server) openBound(sealed []byte) (map[string]string, error) {
-	id, rest, ok := bytes.Cut(sealed, []byte("\n"))
-	if !ok {
-		return nil, errors.New("the sealed secrets name no channel")
-	}
-	return s.keys.Open(string(id), rest)
 }
 
 // later is a handler that comes to be while the server starts.

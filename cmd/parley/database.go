@@ -139,7 +139,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleAPI),
 	}
 	opts := router.Options{
-		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, channelOf(db)), Logger: s.log,
+		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, s.blobs, channelOf(db)), Logger: s.log,
 	}
 	if s.cfg.Roles.has(roleRouter) {
 		opts.Registerer = s.reg

@@ -36,6 +36,9 @@ type Config struct {
 	DatabaseURL, NATSURL string
 	// SecretKey is the key's text, SecretKeyFile its file; see openKeyring.
 	SecretKey, SecretKeyFile string
+	// BlobDir is the folder of payloads that are too large for the bus. All
+	// processes share it; empty is one in DataDir, if this process is alone.
+	BlobDir string
 	// PublicURL is where providers reach this installation.
 	PublicURL string
 	// Listen is the address of webhooks and health checks; MetricsListen that of
@@ -130,6 +133,8 @@ type server struct {
 
 	work sync.WaitGroup
 	pg   *localpg.Server
+	// blobs is nil where no folder is shared.
+	blobs *store.BlobFolder
 }
 
 // Run starts a server and keeps it running until ctx ends or something makes it
@@ -160,7 +165,26 @@ func Run(ctx context.Context, cfg Config) error {
 	if s.keys, err = openKeyring(&cfg); err != nil {
 		return err
 	}
+	if s.blobs, err = openBlobs(&cfg); err != nil {
+		return err
+	}
+	if s.blobs != nil {
+		defer func() { _ = s.blobs.Close() }() // every blob was synced by itself
+	}
 	return s.run(ctx)
+}
+
+// openBlobs opens the folder of large payloads, or returns nil where a folder of
+// this process's own would hide them from the others.
+func openBlobs(cfg *Config) (*store.BlobFolder, error) {
+	dir := cfg.BlobDir
+	if dir == "" {
+		if cfg.NATSURL != "" || cfg.DatabaseURL != "" {
+			return nil, nil
+		}
+		dir = filepath.Join(cfg.DataDir, "blobs")
+	}
+	return store.OpenBlobFolder(dir)
 }
 
 func (c *Config) check() error {

@@ -2,14 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"parley/events"
 	"parley/inbox"
 	"parley/inbox/desk"
+	"parley/store"
 	"parley/transports"
 	"parley/transports/telegram"
 )
@@ -89,7 +92,7 @@ func check(ctx context.Context, t transports.Transport) (desk.Report, error) {
 }
 
 // reparse reads a stored payload again, for replays.
-func reparse(keys *inbox.Keyring, channel func(context.Context, *events.Inbound) (events.Channel, error)) func(context.Context, *events.Inbound) ([]events.Inbound, error) {
+func reparse(keys *inbox.Keyring, blobs *store.BlobFolder, channel func(context.Context, *events.Inbound) (events.Channel, error)) func(context.Context, *events.Inbound) ([]events.Inbound, error) {
 	open := secretsOpener(keys)
 	table := adapters()
 	return func(ctx context.Context, ev *events.Inbound) ([]events.Inbound, error) {
@@ -113,6 +116,26 @@ func reparse(keys *inbox.Keyring, channel func(context.Context, *events.Inbound)
 		if !ok {
 			return []events.Inbound{*ev}, nil // what it was accepted as
 		}
-		return r.Reparse(ev.Raw)
+		raw, err := payload(ctx, blobs, ev)
+		if err != nil {
+			return nil, err
+		}
+		return r.Reparse(raw)
 	}
+}
+
+// payload is what the provider sent, from the event or from its blob.
+func payload(ctx context.Context, blobs *store.BlobFolder, ev *events.Inbound) (json.RawMessage, error) {
+	if ev.RawRef == "" {
+		return ev.Raw, nil
+	}
+	if blobs == nil {
+		return nil, fmt.Errorf("the payload is in the blob %s: start with the --blob-dir that holds it", ev.RawRef)
+	}
+	r, err := blobs.Open(ctx, ev.RawRef)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(r)
+	return raw, errors.Join(err, r.Close())
 }

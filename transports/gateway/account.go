@@ -112,7 +112,7 @@ func (g *Gateway) unseal(ch events.Channel) (secrets map[string]string, err erro
 	if g.openSecrets == nil {
 		return nil, errors.New("this program was given no key")
 	}
-	return g.openSecrets(ch.Sealed)
+	return g.openSecrets(ch)
 }
 
 func (g *Gateway) construct(f transports.Factory, a transports.Account) (t transports.Transport, err error) {

@@ -166,7 +166,9 @@ func TestChannelThatCannotWorkNeedsAttention(t *testing.T) {
 			words: "the secrets could not be opened: this program was given no key",
 		},
 		"opening panics": {
-			tune:  func(o *Options) { o.OpenSecrets = func([]byte) (map[string]string, error) { panic(testSecret) } },
+			tune: func(o *Options) {
+				o.OpenSecrets = func(events.Channel) (map[string]string, error) { panic(testSecret) }
+			},
 			words: "the secrets could not be opened: failed unexpectedly: panic of type string",
 		},
 		"unknown transport": {

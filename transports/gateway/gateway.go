@@ -27,9 +27,9 @@ type Options struct {
 	Name string
 	// Factories build the adapters, by transport.
 	Factories map[events.Transport]transports.Factory
-	// OpenSecrets opens what Channel.Sealed holds. It may be called from several
+	// OpenSecrets opens what a channel's Sealed holds. It may be called from several
 	// goroutines at once.
-	OpenSecrets func(sealed []byte) (map[string]string, error)
+	OpenSecrets func(events.Channel) (map[string]string, error)
 	// PublicURL is where providers reach this installation: http or https, with
 	// an optional path, to which /webhook/{path} is added. Empty when they cannot.
 	PublicURL string
@@ -52,7 +52,7 @@ type Gateway struct {
 	bus         Bus
 	name        string
 	factories   map[events.Transport]transports.Factory
-	openSecrets func([]byte) (map[string]string, error)
+	openSecrets func(events.Channel) (map[string]string, error)
 	publicURL   string
 	log         *slog.Logger
 	client      *http.Client

@@ -25,7 +25,7 @@ func BenchmarkTelegramWebhookToDisk(b *testing.B) {
 	g, err := gateway.New(gateway.Options{
 		Bus:       gateway.OnJetStream(bus),
 		Factories: map[events.Transport]transports.Factory{events.Telegram: telegram.New},
-		OpenSecrets: func([]byte) (map[string]string, error) {
+		OpenSecrets: func(events.Channel) (map[string]string, error) {
 			return map[string]string{"token": sandbox.DefaultTelegramToken, "webhook_secret": webhookSecret}, nil
 		},
 		Logger: slog.New(slog.DiscardHandler),

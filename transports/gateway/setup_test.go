@@ -154,8 +154,8 @@ func newRig(t *testing.T, bus *fakeBus, tune func(*Options)) *rig {
 }
 
 // openTestSecrets opens what testSealed sealed.
-func openTestSecrets(sealed []byte) (map[string]string, error) {
-	token, ok := bytes.CutPrefix(sealed, []byte("sealed:"))
+func openTestSecrets(ch events.Channel) (map[string]string, error) {
+	token, ok := bytes.CutPrefix(ch.Sealed, []byte("sealed:"))
 	if !ok {
 		return nil, errors.New("the key does not fit")
 	}

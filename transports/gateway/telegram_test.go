@@ -96,7 +96,7 @@ func (tn *town) start(t *testing.T, bus *jetstream.Bus) (stop func()) {
 	g, err := gateway.New(gateway.Options{
 		Bus:       gateway.OnJetStream(bus),
 		Factories: map[events.Transport]transports.Factory{events.Telegram: telegram.New},
-		OpenSecrets: func([]byte) (map[string]string, error) {
+		OpenSecrets: func(events.Channel) (map[string]string, error) {
 			return map[string]string{"token": sandbox.DefaultTelegramToken, "webhook_secret": webhookSecret}, nil
 		},
 		PublicURL:  tn.front.URL,
