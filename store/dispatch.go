@@ -104,8 +104,8 @@ type Claim struct {
 
 // DispatchResult is what a turn did.
 type DispatchResult struct {
-	// Claimed tells for each head that was decided upon whether it is now the
-	// caller's to send: not if it was cancelled meanwhile.
+	// Heads were decided upon, with Claims as the answers. Claimed tells of each
+	// whether it is now the caller's to send: not if it was cancelled meanwhile.
 	Heads   []Head
 	Claims  []Claim
 	Claimed []bool

@@ -103,10 +103,13 @@ func (db *DB) CountLeases(ctx context.Context, prefix string) (int, error) {
 	return len(leases), err
 }
 
-// fence holds the lease for the rest of the transaction: nobody can take it
-// before the transaction ends. It fails with ErrFenced when it is no longer the
-// caller's.
-func fence(ctx context.Context, tx pgx.Tx, lease Lease) error {
-	_, err := tx.Exec(ctx, "SELECT parley_fence($1, $2)", lease.Name, lease.Epoch)
-	return fenced(err)
+// SweepLeases removes the leases whose name starts with prefix and that ran out
+// at least age ago. Only for names that nobody takes again: epochs start over.
+func (db *DB) SweepLeases(ctx context.Context, prefix string, age time.Duration) error {
+	_, err := db.worker.Exec(ctx, `
+DELETE FROM parley_leases WHERE starts_with(name, $1) AND lease_until < clock_timestamp() - $2::interval`, prefix, age)
+	if err != nil {
+		return fmt.Errorf("sweeping leases %s: %w", prefix, err)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -57,8 +58,34 @@ func TestLease(t *testing.T) {
 	if err := w.DB.ReleaseLease(ctx, second); err != nil {
 		t.Error(err)
 	}
+	if err := w.DB.SweepLeases(ctx, "x:2", 0); err != nil {
+		t.Error(err)
+	}
 	if third, ok, err := w.DB.AcquireLease(ctx, "x:1", "a", time.Hour); err != nil || !ok || third.Epoch != 3 {
 		t.Errorf("after a release: %+v, %v, %v", third, ok, err)
+	}
+}
+
+func TestSweepLeases(t *testing.T) {
+	t.Parallel()
+	w := outboundtest.New(t)
+	ctx := t.Context()
+	for _, name := range []string{"x:held", "x:released", "y:released"} {
+		lease, _, err := w.DB.AcquireLease(ctx, name, "a", time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "x:held" {
+			if err := w.DB.ReleaseLease(ctx, lease); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := w.DB.SweepLeases(ctx, "x:", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Strings("SELECT name FROM parley_leases ORDER BY name"); !slices.Equal(got, []string{"x:held", "y:released"}) {
+		t.Errorf("left are %q", got)
 	}
 }
 

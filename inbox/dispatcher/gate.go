@@ -24,7 +24,6 @@ type gate struct {
 	pauses   *backoff.ExponentialBackOff
 	probe    time.Duration
 	state    events.HealthState
-	words    string
 	changed  func(events.HealthState, string)
 }
 
@@ -93,6 +92,6 @@ func (g *gate) set(state events.HealthState, words string) {
 	if state == g.state {
 		return
 	}
-	g.state, g.words = state, words
+	g.state = state
 	g.changed(state, words)
 }

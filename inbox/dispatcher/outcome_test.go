@@ -102,6 +102,28 @@ func TestPoisonFailsAlone(t *testing.T) {
 	}
 }
 
+// The database may refuse a value that nobody thought of. Then whose it is is
+// found, and the others go on.
+func TestWhatTheDatabaseRefusesIsFound(t *testing.T) {
+	t.Parallel()
+	w := outboundtest.New(t)
+	ch := w.Channel(events.Telegram)
+	w.People(ch.ID, "p", 30)
+	list := w.Queue(ch.ID, "hello", outboundtest.Addresses("p", 30, 2)...)
+	w.Alter(fmt.Sprintf(`
+		CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'data_exception'; END $$;
+		CREATE TRIGGER claim BEFORE INSERT ON parley_attempts FOR EACH ROW WHEN (NEW.delivery_id = %d) EXECUTE FUNCTION refuse();
+		CREATE TRIGGER settle BEFORE UPDATE ON parley_attempts FOR EACH ROW WHEN (NEW.provider_id = 'm7') EXECUTE FUNCTION refuse();`,
+		list[20]))
+	p := newProvider()
+	dispatch(w, p)
+	w.Until("all have ended", func() bool { return w.States()["sent"]+w.States()["failed"] == 60 })
+	if w.State(list[20]) != "failed" || w.States()["sent"] != 59 || p.count() != 59 {
+		t.Errorf("%v, the refused one is %s, %d accepted", w.States(), w.State(list[20]), p.count())
+	}
+}
+
 func TestRulesAreCheckedAgainAtTheClaim(t *testing.T) {
 	t.Parallel()
 	w := outboundtest.New(t)

@@ -60,6 +60,10 @@ func (d *Dispatcher) announce(ctx context.Context, self *store.Lease) *store.Lea
 			return self
 		}
 	}
+	// A row per process's life would add up.
+	if err := d.db.SweepLeases(ctx, presenceLease, time.Hour); err != nil {
+		return nil
+	}
 	lease, ok, err := d.db.AcquireLease(ctx, presenceLease+d.opts.Owner, d.opts.Owner, ttl)
 	if err != nil || !ok {
 		return nil

@@ -72,6 +72,17 @@ func (w *World) Exec(sql string, args ...any) {
 	w.check(err)
 }
 
+// Alter runs SQL as the database's owner, which may change its schema.
+func (w *World) Alter(sql string) {
+	w.T.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, w.URL)
+	w.check(err)
+	defer func() { _ = conn.Close(ctx) }()
+	_, err = conn.Exec(ctx, sql)
+	w.check(err)
+}
+
 // Row reads one row into dest.
 func (w *World) Row(sql string, args []any, dest ...any) {
 	w.T.Helper()
