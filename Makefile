@@ -56,10 +56,20 @@ vet: go
 lint: go
 	$(LINT) run
 
+# Options for both: BENCH=--quick tries them out, BENCH=-h lists the rest.
+BENCH ?=
+
 .PHONY: bench
-bench: go postgres ## measure throughput and latency on this machine
+bench: bench-build ## measure throughput and latency on this machine
+	./bin/parley-bench all $(BENCH)
+
+.PHONY: faults
+faults: bench-build ## kill, freeze and restart everything, and count what is lost
+	./bin/parley-bench faults $(BENCH)
+
+.PHONY: bench-build
+bench-build: postgres build
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley-bench ./cmd/parley-bench
-	./bin/parley-bench all
 
 # One at a time: go test -fuzz takes one target of one package.
 .PHONY: fuzz

@@ -66,10 +66,23 @@ func (b *inboundBench) last(kind string) (m measured, ok bool) {
 // ceilingColumns are what the router fills in; seq, provider_message and
 // event_id are unique and made anew.
 var ceilingColumns = []struct{ name, kind string }{
-	{"tenant_id", "uuid"}, {"chat_id", "integer"}, {"sender_id", "uuid"}, {"message", "text"},
-	{"sent_at", "timestamptz"}, {"created_at", "timestamptz"}, {"seq", "bigint"}, {"direction", "text"},
-	{"kind", "text"}, {"content", "jsonb"}, {"channel_id", "uuid"}, {"provider_chat", "text"}, {"provider_message", "text"},
-	{"part", "smallint"}, {"provider_at", "timestamptz"}, {"routed_by", "text"}, {"event_id", "uuid"},
+	{"tenant_id", "uuid"},
+	{"chat_id", "integer"},
+	{"sender_id", "uuid"},
+	{"message", "text"},
+	{"sent_at", "timestamptz"},
+	{"created_at", "timestamptz"},
+	{"seq", "bigint"},
+	{"direction", "text"},
+	{"kind", "text"},
+	{"content", "jsonb"},
+	{"channel_id", "uuid"},
+	{"provider_chat", "text"},
+	{"provider_message", "text"},
+	{"part", "smallint"},
+	{"provider_at", "timestamptz"},
+	{"routed_by", "text"},
+	{"event_id", "uuid"},
 }
 
 // insertCeiling inserts a measurement's rows once more, and yields rows per
@@ -247,4 +260,3 @@ func (b *inboundBench) ceilingEvents(bus *jetstream.Bus) ([][]events.Inbound, er
 	}
 	return byPartition, nil
 }
-

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,7 +35,12 @@ func newCluster(ctx context.Context, dir string, s settings) (*cluster, error) {
 	}}
 	if s.profile {
 		c.opts.Settings["shared_preload_libraries"] = "pg_stat_statements"
-		c.opts.Settings["track_io_timing"] = "on"
+		c.opts.Settings["pg_stat_statements.track_planning"] = "on"
+	}
+	if s.explain > 0 {
+		c.opts.Settings["session_preload_libraries"] = "auto_explain"
+		c.opts.Settings["auto_explain.log_min_duration"] = strconv.FormatInt(s.explain.Milliseconds(), 10)
+		c.opts.Settings["auto_explain.log_analyze"] = "on"
 	}
 	if err := c.start(ctx); err != nil {
 		return nil, err
@@ -80,22 +86,7 @@ func (c *cluster) close() error {
 
 // asOwner runs statements that only the tables' owner may run.
 func (c *cluster) asOwner(ctx context.Context, statements ...string) error {
-	return c.asRole(ctx, localpg.Role, statements...)
-}
-
-// asSuperuser runs statements that only an administrator may run; root and the
-// server's own user may log in as one.
-func (c *cluster) asSuperuser(ctx context.Context, statements ...string) error {
-	return c.asRole(ctx, "postgres", statements...)
-}
-
-func (c *cluster) asRole(ctx context.Context, role string, statements ...string) error {
-	cfg, err := pgx.ParseConfig(c.server.URL())
-	if err != nil {
-		return err
-	}
-	cfg.User = role
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := c.connect(ctx, localpg.Role)
 	if err != nil {
 		return err
 	}
@@ -106,6 +97,17 @@ func (c *cluster) asRole(ctx context.Context, role string, statements ...string)
 		}
 	}
 	return nil
+}
+
+// connect logs in as a role: the tables' owner, or postgres, the administrator,
+// as whom root and the server's own user may log in.
+func (c *cluster) connect(ctx context.Context, role string) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(c.server.URL())
+	if err != nil {
+		return nil, err
+	}
+	cfg.User = role
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 // bot is the connected Telegram bot that a run goes through.

@@ -12,13 +12,14 @@ import (
 )
 
 // outboundFaults are what the stand-in does to sends: it refuses, throttles,
-// fails and falls silent, before and after accepting. At most one in fifteen.
+// fails and falls silent, before and after accepting, one send in twenty.
 func outboundFaults() sandbox.TelegramFaults {
 	return sandbox.TelegramFaults{
 		TooMany: 0.01, RetryAfter: 1, Refuse400: 0.01,
 		HangBefore: 0.002, HangAfter: 0.002, ResetBefore: 0.005, ResetAfter: 0.005,
 		ServerError: 0.005, ServerErrorAfter: 0.005, CutAfter: 0.005,
-		DelayMS: 20,
+		// Slow enough that there is something under way whenever a dispatcher dies.
+		DelayMS: 250,
 	}
 }
 

@@ -31,5 +31,5 @@ func workFolder(s settings) (dir string, remove func(), err error) {
 // sub is a folder inside another, made.
 func sub(dir, name string) (string, error) {
 	path := filepath.Join(dir, name)
-	return path, os.MkdirAll(path, 0o700)
+	return path, os.MkdirAll(path, 0o700) //nolint:gosec // the operator's choice
 }

@@ -16,7 +16,7 @@ import (
 type toll struct {
 	kind                                string
 	times                               int
-	accepted, lost, doubled, disordered   int
+	accepted, lost, doubled, disordered int
 	longestAccept, longestStore         time.Duration
 }
 

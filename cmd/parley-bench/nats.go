@@ -75,7 +75,7 @@ func (n *natsServer) start(ctx context.Context) (err error) {
 		return err
 	}
 	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port))
-	err = until(ctx, time.Minute, "NATS", func() (bool, error) {
+	return until(ctx, time.Minute, "NATS", func() (bool, error) {
 		if !n.running() {
 			return false, n.ended()
 		}
@@ -85,13 +85,10 @@ func (n *natsServer) start(ctx context.Context) (err error) {
 			return false, err
 		}
 		_ = conn.Close()
-		return true, nil
+		// It listens before it has written how to log in.
+		n.url, err = natsURL(n.store, addr)
+		return err == nil, err
 	})
-	if err != nil {
-		return err
-	}
-	n.url, err = natsURL(n.store, addr)
-	return err
 }
 
 // natsURL reads the credentials that an embedded server leaves for other

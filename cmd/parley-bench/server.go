@@ -30,8 +30,6 @@ type serverOptions struct {
 	// public is where providers reach it.
 	public string
 	roles  string
-	// args are further flags.
-	args []string
 }
 
 // startServer starts the program on the run's database and waits until it is
@@ -62,7 +60,7 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 	if o.roles != "" {
 		srv.args = append(srv.args, "--roles", o.roles)
 	}
-	srv.args = append(srv.args, o.args...)
+	srv.args = append(srv.args, strings.Fields(s.serve)...)
 	if err := srv.start(); err != nil {
 		return nil, err
 	}

@@ -18,6 +18,8 @@ type settings struct {
 	reports string
 	seed    uint64
 	profile bool
+	serve   string
+	explain time.Duration
 
 	seconds  time.Duration
 	rounds   int
@@ -42,6 +44,8 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.StringVar(&s.reports, "reports", beside, "the folder that reports are written to")
 	f.Uint64Var(&s.seed, "seed", 1, "of the dice: faults, and when they strike")
 	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
+	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
+	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
 	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound: length of one measurement")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound: messages stored before, ten to a chat")

@@ -10,15 +10,7 @@ import (
 
 // statements lists what PostgreSQL spent its time on, by pg_stat_statements.
 func (r *report) statements(ctx context.Context, c *cluster) error {
-	if err := c.asSuperuser(ctx, "SELECT 1"); err != nil {
-		return err
-	}
-	cfg, err := pgx.ParseConfig(c.server.URL())
-	if err != nil {
-		return err
-	}
-	cfg.User = "postgres"
-	conn, err := pgx.ConnectConfig(ctx, cfg)
+	conn, err := c.connect(ctx, "postgres")
 	if err != nil {
 		return err
 	}
@@ -27,18 +19,19 @@ func (r *report) statements(ctx context.Context, c *cluster) error {
 		return err
 	}
 	rows, err := conn.Query(ctx, `
-		SELECT calls, total_exec_time::float8, rows, regexp_replace(left(query, 160), '\s+', ' ', 'g'), wal_bytes::float8
-		  FROM pg_stat_statements ORDER BY total_exec_time DESC LIMIT 15`)
+		SELECT calls, total_exec_time::float8, total_plan_time::float8, rows, regexp_replace(left(query, 130), '\s+', ' ', 'g'), wal_bytes::float8
+		  FROM pg_stat_statements ORDER BY total_exec_time + total_plan_time DESC LIMIT 20`)
 	if err != nil {
 		return err
 	}
 	var lines [][]string
 	var calls, n int64
-	var total, wal float64
+	var total, plan, wal float64
 	var query string
-	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &n, &query, &wal}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&calls, &total, &plan, &n, &query, &wal}, func() error {
 		lines = append(lines, []string{
-			thousands(calls), fmt.Sprintf("%.0f", total), fmt.Sprintf("%.3f", total/float64(calls)), thousands(n),
+			thousands(calls), fmt.Sprintf("%.0f", plan), fmt.Sprintf("%.0f", total),
+			fmt.Sprintf("%.3f", plan/float64(calls)), fmt.Sprintf("%.3f", total/float64(calls)), thousands(n),
 			fmt.Sprintf("%.0f", wal/(1<<20)), "`" + strings.ReplaceAll(query, "|", "\\|") + "`",
 		})
 		return nil
@@ -47,6 +40,6 @@ func (r *report) statements(ctx context.Context, c *cluster) error {
 		return err
 	}
 	r.say("\n## Statements by total time")
-	r.table([]string{"calls", "total ms", "mean ms", "rows", "WAL MB", "statement"}, lines)
+	r.table([]string{"calls", "planning ms", "running ms", "mean planning", "mean running", "rows", "WAL MB", "statement"}, lines)
 	return nil
 }
