@@ -103,7 +103,9 @@ type batch struct {
 	result      BatchResult
 
 	messages, updates, ignored []*inbound
-	people                     []*person
+	// anyWaiting is set while some update waits for its message.
+	anyWaiting bool
+	people     []*person
 }
 
 func newBatch(recs []InboundRecord, l *PartitionLease) *batch {

@@ -3,8 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,6 +59,18 @@ func sortPeople(people []*person) {
 
 func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
+// sqlPlans makes the batch's statements keep one plan that uses indexes only.
+// Planning them each time, with the foreign keys' own queries for every row,
+// took as long as running them; a plan that was made while the tables were empty
+// would scan them for ever, unless scans are off. Each statement has one table
+// to look things up in, for which a nested loop over its index is right.
+const sqlPlans = `
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)`
+
 // sqlDuplicates finds the messages that are stored already.
 const sqlDuplicates = `
 SELECT i.ord
@@ -88,6 +98,7 @@ SELECT i.ord
 // senders are known, and whether the channels are their tenants'.
 func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	var q pgx.Batch
+	q.Queue(sqlPlans)
 	stored := make(map[int]bool)
 	q.Queue(sqlDuplicates, messageKeys(b.messages)...).Query(func(rows pgx.Rows) error {
 		return eachOrd(rows, func(i int) { stored[i] = true })
@@ -101,6 +112,9 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	}
 	q.Queue(sqlChannels, tenants, channels).Query(func(rows pgx.Rows) error {
 		return eachOrd(rows, func(i int) { theirs[i] = true })
+	})
+	q.Queue(`SELECT EXISTS (SELECT FROM parley_updates WHERE applied_at IS NULL)`).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&b.anyWaiting)
 	})
 	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 		return err
@@ -158,171 +172,6 @@ func (b *batch) queueMembers(q *pgx.Batch, people []*person, routedBy string) {
 		})
 		return err
 	})
-}
-
-// maxResolveRounds bounds how often senders are looked up anew after losing a
-// race for an identity; one round is enough unless clients are deleted meanwhile.
-const maxResolveRounds = 5
-
-var errUnresolved = errors.New("senders stay unresolved: clients appear and vanish at the same time")
-
-// resolve makes sure that every sender has a client, a chat and a member.
-func (b *batch) resolve(ctx context.Context, tx pgx.Tx) error {
-	for range maxResolveRounds {
-		missing := slices.DeleteFunc(slices.Clone(b.people), func(p *person) bool { return p.member != uuid.Nil })
-		if len(missing) == 0 {
-			return nil
-		}
-		if err := b.create(ctx, tx, missing); err != nil {
-			return err
-		}
-		var q pgx.Batch
-		b.queueMembers(&q, missing, "identity")
-		if err := tx.SendBatch(ctx, &q).Close(); err != nil {
-			return err
-		}
-	}
-	return errUnresolved
-}
-
-// sqlSenders is the table of unresolved senders that the statements below start
-// from. One identity may write on two channels: rank 1 claims it.
-const sqlSenders = `
-WITH sender AS MATERIALIZED (
-    SELECT i.*, row_number() OVER (PARTITION BY tenant_id, kind, value ORDER BY ord) AS rank
-      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[],
-                  $7::text[], $8::text[], $9::text[], $10::jsonb[]) WITH ORDINALITY
-           AS i (tenant_id, channel_id, kind, value, address, first_name, last_name, contact, transport, meta, ord)
-)`
-
-// sqlIdentities claims the identities that nobody has: for the client that a
-// phone number or mail address already names, else for a new one. Sorted, so
-// that two routers never wait for each other; anti-joined, because a conflict
-// would burn a client id, of which there are 2^31. The claim decides races:
-// only its winner creates the client, in the same statement.
-const sqlIdentities = sqlSenders + `,
-unknown AS (
-    SELECT s.*, (
-        SELECT c.id FROM crm_clients c
-         WHERE c.tenant_id = s.tenant_id
-           AND (s.kind = 'phone' AND c.phone_number = s.value OR s.kind = 'email' AND c.email = s.value)
-         ORDER BY c.id LIMIT 1) AS existing
-      FROM sender s
-     WHERE s.rank = 1
-       AND NOT EXISTS (SELECT 1 FROM parley_identities p
-                        WHERE p.tenant_id = s.tenant_id AND p.kind = s.kind AND p.value = s.value)
-),
-won AS (
-    INSERT INTO parley_identities (tenant_id, kind, value, client_id)
-    SELECT tenant_id, kind, value, coalesce(existing, nextval('crm_clients_id_seq'))
-      FROM unknown ORDER BY tenant_id, kind, value
-    ON CONFLICT (tenant_id, kind, value) DO NOTHING
-    RETURNING tenant_id, kind, value, client_id
-),
-client AS (
-    INSERT INTO crm_clients (id, tenant_id, first_name, last_name, phone_number, email)
-    SELECT w.client_id, w.tenant_id, u.first_name, nullif(u.last_name, ''),
-           CASE WHEN u.kind = 'phone' THEN u.value END, CASE WHEN u.kind = 'email' THEN u.value END
-      FROM won w JOIN unknown u USING (tenant_id, kind, value)
-     WHERE u.existing IS NULL
-    RETURNING id, tenant_id
-),
-fact AS (
-    INSERT INTO parley_facts (tenant_id, noun, verb, data)
-    SELECT c.tenant_id, 'client', 'created', json_build_object('client_id', c.id) FROM client c
-)
-SELECT u.ord, u.existing IS NULL,
-       CASE WHEN u.existing IS NULL THEN 'new' ELSE u.kind END
-  FROM won w JOIN unknown u USING (tenant_id, kind, value)`
-
-// sqlChats gives every sender's client its chat, and the sender a contact and a
-// member in it.
-const sqlChats = sqlSenders + `,
-known AS MATERIALIZED (
-    SELECT s.*, p.client_id, h.id AS chat_id
-      FROM sender s
-      JOIN parley_identities p ON p.tenant_id = s.tenant_id AND p.kind = s.kind AND p.value = s.value
-      LEFT JOIN crm_chats h ON h.tenant_id = p.tenant_id AND h.client_id = p.client_id
-),
-new_chat AS (
-    INSERT INTO crm_chats (tenant_id, client_id)
-    SELECT DISTINCT tenant_id, client_id FROM known WHERE chat_id IS NULL ORDER BY tenant_id, client_id
-    ON CONFLICT (tenant_id, client_id) DO NOTHING
-    RETURNING id, client_id
-),
-new_contact AS (
-    INSERT INTO crm_client_contacts (tenant_id, client_id, contact_type, contact_value)
-    SELECT DISTINCT k.tenant_id, k.client_id, k.contact, k.value FROM known k
-     WHERE NOT EXISTS (SELECT 1 FROM crm_client_contacts c
-                        WHERE c.client_id = k.client_id AND c.contact_type = k.contact AND c.contact_value = k.value)
-    RETURNING id, client_id, contact_type, contact_value
-)
-INSERT INTO crm_chat_members (id, tenant_id, chat_id, client_id, client_contact_id, transport, transport_meta,
-                              channel_id, provider_user, address)
-SELECT gen_random_uuid(), k.tenant_id, coalesce(k.chat_id, h.id), k.client_id, coalesce(n.id, c.id), k.transport, k.meta,
-       k.channel_id, k.value, k.address
-  FROM known k
-  LEFT JOIN new_chat h ON h.client_id = k.client_id
-  LEFT JOIN new_contact n ON n.client_id = k.client_id AND n.contact_type = k.contact AND n.contact_value = k.value
-  LEFT JOIN LATERAL (SELECT id FROM crm_client_contacts c
-                      WHERE c.client_id = k.client_id AND c.contact_type = k.contact AND c.contact_value = k.value
-                      ORDER BY id LIMIT 1) c ON true
- -- A chat that another transaction has just made is seen in the next round.
- WHERE coalesce(k.chat_id, h.id) IS NOT NULL
- ORDER BY k.tenant_id, k.kind, k.value
-ON CONFLICT (channel_id, provider_user) DO NOTHING`
-
-// create gives the missing senders what they lack.
-func (b *batch) create(ctx context.Context, tx pgx.Tx, missing []*person) error {
-	args, err := senderArgs(missing)
-	if err != nil {
-		return err
-	}
-	var q pgx.Batch
-	q.Queue(sqlIdentities, args...).Query(func(rows pgx.Rows) error {
-		var ord int
-		var isNew bool
-		var how string
-		_, err := pgx.ForEachRow(rows, []any{&ord, &isNew, &how}, func() error {
-			missing[ord-1].routedBy = how
-			if isNew {
-				b.result.NewClients++
-			}
-			return nil
-		})
-		return err
-	})
-	q.Queue(sqlChats, args...)
-	return tx.SendBatch(ctx, &q).Close()
-}
-
-// senderArgs are the arrays of sqlSenders.
-func senderArgs(people []*person) ([]any, error) {
-	n := len(people)
-	var cols [9][]string
-	for i := range cols {
-		cols[i] = make([]string, n)
-	}
-	metas := make([][]byte, n)
-	for i, p := range people {
-		who := &p.first.Person
-		meta, err := json.Marshal(who)
-		if err != nil {
-			return nil, err
-		}
-		metas[i] = meta
-		for c, v := range []string{
-			string(p.tenant), string(p.channel), string(who.Identity.Kind), who.Identity.Value, who.Address,
-			firstName(who), truncate(who.LastName), contactType(p.first), string(p.first.Transport),
-		} {
-			cols[c][i] = v
-		}
-	}
-	args := make([]any, 0, 10)
-	for _, c := range cols {
-		args = append(args, c)
-	}
-	return append(args, metas), nil
 }
 
 // firstName is what a new client is called: crm_clients.first_name is NOT NULL.

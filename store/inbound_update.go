@@ -66,6 +66,9 @@ func (b *batch) applyUpdates(ctx context.Context, tx pgx.Tx) error {
 			return fmt.Errorf("storing updates: %w", err)
 		}
 	}
+	if len(b.updates) == 0 && !b.anyWaiting {
+		return nil
+	}
 	var t targets
 	for _, in := range b.updates {
 		t.add(in.event)

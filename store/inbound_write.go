@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,44 +13,38 @@ import (
 	"parley/events"
 )
 
-// sqlMessages raises each chat's seq, stores the messages in their order and
-// writes their facts. The chats' rows are locked in id order by the update
-// itself, so that two batches that share chats rarely deadlock; where a plan
-// breaks that order PostgreSQL ends one of them, and the router tries it again.
+// sqlRaise takes the next seqs of the chats. Their rows are locked in id order,
+// so that two batches that share chats do not wait for each other.
+const sqlRaise = `
+UPDATE crm_chats c
+   SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest)
+  FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[]) AS n (chat_id, messages, newest)
+ WHERE c.id = n.chat_id
+RETURNING c.id, c.last_seq - n.messages`
+
+// sqlMessages stores the messages and writes their facts. It joins nothing, so
+// that there is no plan to go wrong.
 const sqlMessages = `
-WITH incoming AS MATERIALIZED (
-    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-                         $7::text[], $8::jsonb[], $9::uuid[], $10::text[], $11::text[], $12::smallint[],
-                         $13::timestamptz[], $14::text[], $15::uuid[], $16::bigint[]) WITH ORDINALITY
-      AS i (tenant_id, chat_id, sender_id, message, sent_at, created_at,
-            kind, content, channel_id, provider_chat, provider_message, part,
-            provider_at, routed_by, event_id, stream_seq, ord)
-),
-raised AS (
-    UPDATE crm_chats c
-       SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest)
-      FROM (SELECT chat_id, count(*) AS messages, max(created_at) AS newest
-              FROM incoming GROUP BY chat_id ORDER BY chat_id) n
-     WHERE c.id = n.chat_id
-    RETURNING c.id, c.last_seq - n.messages AS base
-),
-stored AS (
+WITH stored AS (
     INSERT INTO crm_chat_messages (tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, direction,
            kind, content, channel_id, provider_chat, provider_message, part,
            provider_at, routed_by, event_id, stream_partition, stream_seq, late)
-    SELECT i.tenant_id, i.chat_id, i.sender_id, i.message, i.sent_at, i.created_at,
-           r.base + row_number() OVER (PARTITION BY i.chat_id ORDER BY i.ord), 'in',
-           i.kind, i.content, i.channel_id, i.provider_chat, i.provider_message, i.part,
-           i.provider_at, i.routed_by, i.event_id, $17::smallint, nullif(i.stream_seq, 0), $18
-      FROM incoming i JOIN raised r ON r.id = i.chat_id
-     ORDER BY i.ord
+    SELECT tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, 'in',
+           kind, content, channel_id, provider_chat, provider_message, part,
+           provider_at, routed_by, event_id, $18::smallint, nullif(stream_seq, 0), $19
+      FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+                  $7::text[], $8::jsonb[], $9::uuid[], $10::text[], $11::text[], $12::smallint[],
+                  $13::timestamptz[], $14::text[], $15::uuid[], $16::bigint[], $17::bigint[])
+           AS i (tenant_id, chat_id, sender_id, message, sent_at, created_at,
+                 kind, content, channel_id, provider_chat, provider_message, part,
+                 provider_at, routed_by, event_id, stream_seq, seq)
     RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 SELECT tenant_id, 'message', 'received', chat_id,
        json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
                          'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at)
-  FROM stored ORDER BY id`
+  FROM stored`
 
 const sqlIgnored = `
 INSERT INTO parley_ignored (stream_partition, stream_seq, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)
@@ -60,11 +56,23 @@ const sqlQuarantine = `
 INSERT INTO parley_quarantine (tenant_id, stream_partition, stream_seq, incarnation, event, reason, sqlstate)
 VALUES ((SELECT id FROM tenants WHERE id = $1), $2, $3, $4, $5, $6, nullif($7, ''))`
 
-// write stores messages, ignored and quarantined events in one round trip.
+// write stores messages, ignored and quarantined events.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
-	var q pgx.Batch
-	if err := b.queueMessages(&q); err != nil {
+	kept := b.setBlockedAside()
+	seqs, err := raise(ctx, tx, kept)
+	if err != nil {
 		return err
+	}
+	var q pgx.Batch
+	if len(kept) > 0 {
+		var c messageColumns
+		for i, in := range kept {
+			if err := c.add(in, seqs[i]); err != nil {
+				return err
+			}
+			b.result.Outcomes[in.ord] = Persisted
+		}
+		q.Queue(sqlMessages, append(c.args(), b.partition, b.late)...)
 	}
 	if err := b.queueIgnored(&q); err != nil {
 		return err
@@ -90,40 +98,83 @@ func tenantOf(rec *InboundRecord) *string {
 	return &t
 }
 
-// queueMessages queues the insert, and turns what blocked clients wrote into
-// ignored events.
-func (b *batch) queueMessages(q *pgx.Batch) error {
-	var c messageColumns
+// setBlockedAside returns the messages to store; what blocked clients wrote is
+// ignored.
+func (b *batch) setBlockedAside() []*inbound {
+	kept := make([]*inbound, 0, len(b.messages))
 	for _, in := range b.messages {
 		if in.who.blocked {
 			b.result.Outcomes[in.ord] = Ignored
 			b.ignored = append(b.ignored, in)
 			continue
 		}
-		b.result.Outcomes[in.ord] = Persisted
-		if err := c.add(in); err != nil {
-			return err
+		kept = append(kept, in)
+	}
+	return kept
+}
+
+// raise takes a seq of its chat for each message, in their order, and holds the
+// chats until the transaction ends.
+func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error) {
+	type demand struct {
+		messages int64
+		newest   time.Time
+	}
+	wanted := make(map[int64]*demand, len(messages))
+	for _, in := range messages {
+		d := wanted[in.who.chat]
+		if d == nil {
+			d = &demand{}
+			wanted[in.who.chat] = d
+		}
+		d.messages++
+		if at := in.event.AcceptedAt; at.After(d.newest) {
+			d.newest = at
 		}
 	}
-	if len(c.chats) == 0 {
-		return nil
+	if len(wanted) == 0 {
+		return nil, nil
 	}
-	q.Queue(sqlMessages, append(c.args(), b.partition, b.late)...)
-	return nil
+	chats := slices.Sorted(maps.Keys(wanted))
+	counts, newest := make([]int64, len(chats)), make([]time.Time, len(chats))
+	for i, chat := range chats {
+		counts[i], newest[i] = wanted[chat].messages, wanted[chat].newest
+	}
+	rows, err := tx.Query(ctx, sqlRaise, chats, counts, newest)
+	if err != nil {
+		return nil, err
+	}
+	last := make(map[int64]int64, len(chats))
+	var chat, base int64
+	if _, err := pgx.ForEachRow(rows, []any{&chat, &base}, func() error {
+		last[chat] = base
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	seqs := make([]int64, len(messages))
+	for i, in := range messages {
+		if _, found := last[in.who.chat]; !found {
+			return nil, errUnresolved // deleted since it was looked up: try the batch anew
+		}
+		last[in.who.chat]++
+		seqs[i] = last[in.who.chat]
+	}
+	return seqs, nil
 }
 
 // messageColumns are the arrays of sqlMessages.
 type messageColumns struct {
 	tenants, senders, texts, kinds, channels      []string
 	providerChats, providerMessages, routes, uids []string
-	chats, seqs                                   []int64
+	chats, streamSeqs, seqs                       []int64
 	sent, created                                 []time.Time
 	provider                                      []*time.Time
 	contents                                      [][]byte
 	parts                                         []int16
 }
 
-func (c *messageColumns) add(in *inbound) error {
+func (c *messageColumns) add(in *inbound, seq int64) error {
 	ev := in.event
 	content, err := json.Marshal(ev.Content)
 	if err != nil {
@@ -144,7 +195,8 @@ func (c *messageColumns) add(in *inbound) error {
 	c.provider = append(c.provider, timeOrNil(ev.ProviderTime))
 	c.routes = append(c.routes, in.who.routedBy)
 	c.uids = append(c.uids, string(ev.ID))
-	c.seqs = append(c.seqs, int64(in.seq)) //nolint:gosec // a stream sequence
+	c.streamSeqs = append(c.streamSeqs, int64(in.seq)) //nolint:gosec // a stream sequence
+	c.seqs = append(c.seqs, seq)
 	if in.who.routedBy != routedByMember {
 		// Only the first message of a sender tells how they were found.
 		in.who.routedBy = routedByMember
@@ -159,7 +211,7 @@ func (c *messageColumns) args() []any {
 	return []any{
 		c.tenants, c.chats, c.senders, c.texts, c.sent, c.created,
 		c.kinds, c.contents, c.channels, c.providerChats, c.providerMessages, c.parts,
-		c.provider, c.routes, c.uids, c.seqs,
+		c.provider, c.routes, c.uids, c.streamSeqs, c.seqs,
 	}
 }
 

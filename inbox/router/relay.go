@@ -13,6 +13,9 @@ const (
 	relayBatch = 500
 	// relayPoll bounds how long facts of another process's router wait.
 	relayPoll = 100 * time.Millisecond
+	// relayPause lets facts gather: each publication costs the disk the same,
+	// however many they are.
+	relayPause = 25 * time.Millisecond
 )
 
 // relay publishes facts for as long as this process holds the relay's lease:
@@ -64,8 +67,11 @@ func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
 			select {
 			case <-ctx.Done():
 			case <-r.factsWaiting:
+				sleep(ctx, relayPause)
 			case <-timer.C:
 			}
+		case n < relayBatch:
+			sleep(ctx, relayPause)
 		}
 	}
 }
