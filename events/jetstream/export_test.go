@@ -48,4 +48,4 @@ func (b *Bus) AwaitQueued(t testing.TB, partition, n int) {
 func (b *Bus) SetClock(now func() time.Time) { b.now = now }
 
 // Decode is how a reader decodes stored bytes.
-func Decode(seq uint64, data []byte) Record { return decodeRecord(stored{seq: seq, data: data}) }
+func Decode(seq uint64, data []byte) []Record { return decodeFrame(stored{seq: seq, data: data}) }

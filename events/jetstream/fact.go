@@ -92,7 +92,7 @@ func (b *Bus) Facts(ctx context.Context, o FactOptions) (*FactReader, error) {
 			r.Err = fmt.Errorf("message %d is not a fact: %w", m.seq, err)
 		}
 		return r
-	})
+	}, func(FactRecord) int { return 1 })
 	if errors.Is(err, ErrReplaced) {
 		err = fmt.Errorf("%w: %w", ErrReset, err)
 	}

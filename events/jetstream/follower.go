@@ -48,6 +48,7 @@ type follower[T any] struct {
 	stream   string
 	filter   string
 	decode   func(stored) T
+	weigh    func(T) int
 	identity string
 	resets   bool   // records that are no longer kept matter
 	last     uint64 // only touched by the goroutine once it runs
@@ -66,12 +67,14 @@ type follower[T any] struct {
 
 // follow begins behind sequence number after.
 func follow[T any](ctx context.Context, b *Bus, stream, filter string, after uint64, decode func(stored) T) (*follower[T], error) {
-	return followFrom(ctx, b, stream, filter, after, false, decode)
+	return followFrom(ctx, b, stream, filter, after, false, decode, func(T) int { return 1 })
 }
 
 // followFrom is follow; resets makes a gap between the last record and the
-// oldest that is kept [ErrReset].
-func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after uint64, resets bool, decode func(stored) T) (*follower[T], error) {
+// oldest that is kept [ErrReset], weigh is how many a value counts for next.
+func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after uint64, resets bool,
+	decode func(stored) T, weigh func(T) int,
+) (*follower[T], error) {
 	info, err := b.streamInfo(ctx, stream)
 	if err != nil {
 		return nil, err
@@ -81,7 +84,7 @@ func followFrom[T any](ctx context.Context, b *Bus, stream, filter string, after
 	}
 	life, cancel := context.WithCancel(context.Background()) //nolint:gosec // close cancels it; ctx only bounds the start
 	f := &follower[T]{
-		bus: b, stream: stream, filter: filter, decode: decode,
+		bus: b, stream: stream, filter: filter, decode: decode, weigh: weigh,
 		identity: identity(info), resets: resets, last: after,
 		filled: make(chan struct{}, 1), drained: make(chan struct{}, 1),
 		cancel: cancel, done: make(chan struct{}),
@@ -211,6 +214,8 @@ func (f *follower[T]) push(ctx context.Context, m stored) error {
 	}
 }
 
+// next waits for a value and returns it with those already here, whole ones, up
+// to limit by weight. A value beyond the limit comes alone.
 func (f *follower[T]) next(ctx context.Context, limit int) ([]T, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -238,8 +243,13 @@ func (f *follower[T]) next(ctx context.Context, limit int) ([]T, error) {
 
 // pop takes from the queue. The lock must be held.
 func (f *follower[T]) pop(limit int) []T {
-	n, size := 0, 0
-	for n < len(f.queue) && n < limit && (n == 0 || size+f.sizes[n] <= nextBytes) {
+	n, weight, size := 0, 0, 0
+	for n < len(f.queue) {
+		w := f.weigh(f.queue[n])
+		if n > 0 && (weight+w > limit || size+f.sizes[n] > nextBytes) {
+			break
+		}
+		weight += w
 		size += f.sizes[n]
 		n++
 	}

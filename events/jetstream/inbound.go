@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
@@ -16,8 +16,8 @@ import (
 
 // Publish accepts events: it returns nil only once all of them are durable.
 // Events of one partition are stored in the order given, and when one is not
-// stored, none behind it is. Callers that come together share batches; what one
-// of them offers never fails another.
+// stored, none behind it is. Callers that come together share frames, and with
+// them the outcome.
 //
 // On error offer the same events again: [ErrBackPressure] later, [ErrTooLarge]
 // and [ErrInvalid] only after changing them, anything else at once. Some of
@@ -68,31 +68,8 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// Record is one stored event.
-type Record struct {
-	// Seq is its sequence number in the partition's stream.
-	Seq uint64
-	// StoredAt is the server's clock.
-	StoredAt time.Time
-	// Event is what Data says; zero when Err is set.
-	Event events.Inbound
-	// Data is the stored JSON.
-	Data []byte
-	// Err says why Data is not an event. The record counts all the same.
-	Err error
-}
-
-func decodeRecord(m stored) Record {
-	r := Record{Seq: m.seq, StoredAt: m.at, Data: m.data}
-	if err := json.Unmarshal(m.data, &r.Event); err != nil {
-		r.Event = events.Inbound{}
-		r.Err = fmt.Errorf("record %d is not an event: %w", m.seq, err)
-	}
-	return r
-}
-
 // Reader delivers the records of one partition in stream order.
-type Reader struct{ f *follower[Record] }
+type Reader struct{ f *follower[[]Record] }
 
 // Reader starts reading partition behind sequence number after; 0 is the
 // beginning. It fails with [ErrReplaced] when the stream ends before after.
@@ -100,51 +77,62 @@ func (b *Bus) Reader(ctx context.Context, partition int, after uint64) (*Reader,
 	if _, err := b.stream(ctx, partition); err != nil {
 		return nil, err
 	}
-	f, err := follow(ctx, b, inboundStream(partition), "", after, decodeRecord)
+	f, err := followFrom(ctx, b, inboundStream(partition), "", after, false, decodeFrame, func(frame []Record) int { return len(frame) })
 	if err != nil {
 		return nil, err
 	}
 	return &Reader{f}, nil
 }
 
-// Next waits for a record and returns it with those that are already here, at
-// most max of them and a few megabytes, strictly rising by Seq. A gap in Seq
-// means that somebody deleted records by hand. Lost connections and server
-// restarts only delay it. The error is ctx's, [ErrClosed] or [ErrReplaced].
+// Next waits for a frame and returns its records, with those of the whole frames
+// that are already here, at most maxRecords of them and a few megabytes; a frame
+// that is larger comes alone. They rise by Seq and Index, and no Seq is ever
+// split between two calls. A gap in Seq means that somebody deleted frames by
+// hand. Lost connections and server restarts only delay it. The error is ctx's,
+// [ErrClosed] or [ErrReplaced].
 func (r *Reader) Next(ctx context.Context, maxRecords int) ([]Record, error) {
-	return r.f.next(ctx, maxRecords)
+	frames, err := r.f.next(ctx, maxRecords)
+	return slices.Concat(frames...), err
 }
 
 // Close ends the reader and whoever waits in Next.
 func (r *Reader) Close() { r.f.close() }
 
-// Get returns one record, or [ErrNotFound].
-func (b *Bus) Get(ctx context.Context, partition int, seq uint64) (Record, error) {
+// Get returns the records of one frame, at least one, or [ErrNotFound].
+func (b *Bus) Get(ctx context.Context, partition int, seq uint64) ([]Record, error) {
 	s, err := b.stream(ctx, partition)
 	if err != nil {
-		return Record{}, err
+		return nil, err
 	}
 	if seq == 0 {
-		return Record{}, fmt.Errorf("%w: partition %d has no record 0", ErrNotFound, partition)
+		return nil, fmt.Errorf("%w: partition %d has no frame 0", ErrNotFound, partition)
 	}
 	ctx, cancel := b.bounded(ctx)
 	defer cancel()
 	m, err := s.GetMsg(ctx, seq)
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
-		return Record{}, fmt.Errorf("%w: partition %d, record %d", ErrNotFound, partition, seq)
+		return nil, fmt.Errorf("%w: partition %d, frame %d", ErrNotFound, partition, seq)
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("get record %d of partition %d: %w", seq, partition, unavailable(err))
+		return nil, fmt.Errorf("get frame %d of partition %d: %w", seq, partition, unavailable(err))
 	}
-	return decodeRecord(stored{seq: m.Sequence, at: m.Time, subject: m.Subject, header: m.Header, data: m.Data}), nil
+	return decodeFrame(stored{seq: m.Sequence, at: m.Time, data: m.Data}), nil
 }
 
-// Scan calls f with every kept record from sequence number from up to and
-// including to, as of now, in order; to 0 is the newest. It stops at f's first
-// error and returns it.
+// Scan calls f with every kept record of the frames from sequence number from up
+// to and including to, as of now, in order of Seq and Index; to 0 is the newest.
+// It stops at f's first error and returns it. A lost connection only delays it;
+// when NATS stays away it fails with [ErrUnavailable].
 func (b *Bus) Scan(ctx context.Context, partition int, from, to uint64, f func(Record) error) error {
 	if _, err := b.stream(ctx, partition); err != nil {
 		return err
 	}
-	return scan(ctx, b, inboundStream(partition), from, to, func(m stored) error { return f(decodeRecord(m)) })
+	return scan(ctx, b, inboundStream(partition), from, to, func(m stored) error {
+		for _, r := range decodeFrame(m) {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }

@@ -108,8 +108,8 @@ func TestReaderShowsGapsAndGarbage(t *testing.T) {
 		t.Errorf("garbage reads %q and %+v", got[1].Data, got[3].Event)
 	}
 
-	if rec, err := b.Get(within(t), 0, 6); err != nil || rec.Event.ID != "ann-3" {
-		t.Errorf("got %s, %v", rec.Event.ID, err)
+	if frame, err := b.Get(within(t), 0, 6); err != nil || len(frame) != 1 || frame[0].Event.ID != "ann-3" {
+		t.Errorf("got %+v, %v", frame, err)
 	}
 	for _, seq := range []uint64{0, 2, 7} {
 		if _, err := b.Get(within(t), 0, seq); !errors.Is(err, jetstream.ErrNotFound) {
@@ -207,17 +207,23 @@ func TestReaderOfReplacedStream(t *testing.T) {
 	}
 }
 
-func FuzzRecord(f *testing.F) {
+func FuzzFrame(f *testing.F) {
 	f.Add([]byte(`{"id":"a","kind":"message","content":{"type":"text"}}`))
-	f.Add([]byte(`not JSON`))
+	f.Add([]byte("not JSON\n{\"id\":\"b\"}\n"))
 	f.Add([]byte(`{"raw":{"a":[1]},"accepted_at":"2025-05-01T12:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := jetstream.Decode(1, data)
-		if r.Seq != 1 || !bytes.Equal(r.Data, data) {
-			t.Fatalf("%+v", r)
+		var lines [][]byte
+		for i, r := range jetstream.Decode(7, data) {
+			if r.Seq != 7 || r.Index != i || bytes.Contains(r.Data, []byte("\n")) {
+				t.Fatalf("record %d: %+v", i, r)
+			}
+			if r.Err != nil && (r.Event.ID != "" || r.Event.Kind != events.Kind("")) {
+				t.Fatalf("half an event beside %v", r.Err)
+			}
+			lines = append(lines, r.Data)
 		}
-		if r.Err != nil && (r.Event.ID != "" || r.Event.Kind != events.Kind("")) {
-			t.Fatalf("half an event beside %v", r.Err)
+		if len(lines) == 0 || !bytes.Equal(bytes.Join(lines, []byte("\n")), data) {
+			t.Fatalf("%q reads as %q", data, lines)
 		}
 	})
 }

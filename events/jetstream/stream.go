@@ -29,8 +29,9 @@ type StreamState struct {
 	// FirstSeq is the oldest sequence number that is kept, LastSeq the newest
 	// ever given out. An empty stream has FirstSeq = LastSeq + 1.
 	FirstSeq, LastSeq uint64
-	Messages, Bytes   uint64
-	// Oldest is when the first kept record was stored; zero when empty.
+	// Messages are frames, of one event or more each.
+	Messages, Bytes uint64
+	// Oldest is when the first kept frame was stored; zero when empty.
 	Oldest time.Time
 }
 
@@ -272,10 +273,10 @@ func (b *Bus) stream(ctx context.Context, partition int) (natsjs.Stream, error) 
 	return s, nil
 }
 
-// Purge removes from a partition the records that are both below the sequence
+// Purge removes from a partition the frames that are both below the sequence
 // number below, the lowest checkpoint, and older than olderThan; olderThan
 // shorter than the bus's retention counts as the retention. It returns how
-// many records went.
+// many frames went.
 func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan time.Duration) (uint64, error) {
 	s, err := b.stream(ctx, partition)
 	if err != nil {
@@ -286,11 +287,11 @@ func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan 
 		return 0, nil
 	}
 	cut := b.now().Add(-max(olderThan, b.opts.Retention))
-	// Search the first kept record that is not old enough; sequence numbers that
+	// Search the first kept frame that is not old enough; sequence numbers that
 	// are gone count as the next one.
 	var failed error
 	span := min(below, before.LastSeq+1) - before.FirstSeq
-	n := sort.Search(int(span), func(i int) bool { //nolint:gosec // a stream has far fewer records
+	n := sort.Search(int(span), func(i int) bool { //nolint:gosec // a stream has far fewer frames
 		if failed != nil {
 			return true
 		}

@@ -87,8 +87,8 @@ func (r *Router) look(ctx context.Context) error {
 		p := parts[s.Partition]
 		var age time.Duration
 		if s.LastSeq > uint64(p.LastSeq) { //nolint:gosec // a stream sequence
-			if rec, err := r.bus.Get(ctx, s.Partition, uint64(p.LastSeq)+1); err == nil { //nolint:gosec // a stream sequence
-				age = time.Since(rec.StoredAt)
+			if frame, err := r.bus.Get(ctx, s.Partition, uint64(p.LastSeq)+1); err == nil { //nolint:gosec // a stream sequence
+				age = time.Since(frame[0].StoredAt)
 			}
 		}
 		r.metrics.partition(p, s.LastSeq, age)
