@@ -17,9 +17,10 @@ CREATE INDEX parley_identities_client ON parley_identities (client_id);
 CALL parley_isolate('parley_identities');
 GRANT SELECT, INSERT, DELETE ON parley_identities TO parley_api;
 
--- One row per partition: cursor, fence and ledger at once. base_seq is the
--- sequence before the first event this database answers for; always
--- last_seq - base_seq = persisted + duplicate + ignored + quarantined.
+-- One row per partition: cursor, fence and ledger at once. The stream's messages
+-- are frames of events; base_seq is the sequence before the first frame this
+-- database answers for. Always last_seq - base_seq = frames, and
+-- events = persisted + duplicate + ignored + quarantined.
 CREATE TABLE parley_partitions (
     partition       smallint    PRIMARY KEY,
     stream          text        NOT NULL,
@@ -29,6 +30,8 @@ CREATE TABLE parley_partitions (
     epoch           bigint      NOT NULL DEFAULT 0,
     owner           text,
     lease_until     timestamptz NOT NULL DEFAULT '-infinity',
+    frames          bigint      NOT NULL DEFAULT 0,
+    events          bigint      NOT NULL DEFAULT 0,
     persisted       bigint      NOT NULL DEFAULT 0,
     duplicate       bigint      NOT NULL DEFAULT 0,
     ignored         bigint      NOT NULL DEFAULT 0,
@@ -47,12 +50,14 @@ GRANT SELECT, INSERT, UPDATE ON parley_partitions TO parley_worker;
 -- Moves a partition's row at the end of a batch, or raises PY001 when the
 -- caller's lease was taken by another: the whole batch rolls back.
 -- +goose StatementBegin
-CREATE FUNCTION parley_advance(p smallint, e bigint, prev bigint, hi bigint,
+CREATE FUNCTION parley_advance(p smallint, e bigint, prev bigint, hi bigint, n_frames bigint, n_events bigint,
     n_persisted bigint, n_duplicate bigint, n_ignored bigint, n_quarantined bigint) RETURNS void
     LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE parley_partitions
        SET last_seq = hi,
+           frames = frames + n_frames,
+           events = events + n_events,
            persisted = persisted + n_persisted,
            duplicate = duplicate + n_duplicate,
            ignored = ignored + n_ignored,
@@ -70,6 +75,8 @@ $$;
 CREATE TABLE parley_ignored (
     stream_partition smallint    NOT NULL,
     stream_seq       bigint      NOT NULL,
+    -- The event's place in its frame.
+    stream_index     smallint    NOT NULL DEFAULT 0,
     incarnation      integer     NOT NULL DEFAULT 0,
     tenant_id        uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
     channel_id       uuid        NOT NULL,
@@ -78,7 +85,7 @@ CREATE TABLE parley_ignored (
     -- The whole event, where a person may want it back (a blocked client).
     event            jsonb,
     accepted_at      timestamptz NOT NULL,
-    PRIMARY KEY (stream_partition, incarnation, stream_seq)
+    PRIMARY KEY (stream_partition, incarnation, stream_seq, stream_index)
 );
 CREATE INDEX parley_ignored_tenant ON parley_ignored (tenant_id, accepted_at);
 CALL parley_isolate('parley_ignored');
@@ -92,6 +99,8 @@ CREATE TABLE parley_quarantine (
     tenant_id        uuid        REFERENCES tenants (id) ON DELETE CASCADE,
     stream_partition smallint    NOT NULL,
     stream_seq       bigint      NOT NULL,
+    -- The event's place in its frame.
+    stream_index     smallint    NOT NULL DEFAULT 0,
     incarnation      integer     NOT NULL DEFAULT 0,
     event            bytea       NOT NULL,
     -- Plain words, and the database's SQLSTATE when it was the one to refuse.
@@ -100,7 +109,7 @@ CREATE TABLE parley_quarantine (
     created_at       timestamptz NOT NULL DEFAULT now(),
     replayed_at      timestamptz,
     replay_outcome   text,
-    UNIQUE (stream_partition, incarnation, stream_seq)
+    UNIQUE (stream_partition, incarnation, stream_seq, stream_index)
 );
 CREATE INDEX parley_quarantine_tenant ON parley_quarantine (tenant_id);
 CREATE INDEX parley_quarantine_waiting ON parley_quarantine (id) WHERE replayed_at IS NULL;

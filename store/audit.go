@@ -80,22 +80,24 @@ func (db *DB) Ledger(ctx context.Context) ([]LedgerLine, error) {
 
 // Evidence is what an audit asks about one record of the bus.
 type Evidence struct {
-	Seq uint64
+	// Seq is its frame's sequence, Index its place in the frame.
+	Seq   uint64
+	Index int
 	// Event is nil when the record cannot be decoded.
 	Event *events.Inbound
 }
 
-// WithoutEvidence returns the sequences of those records of a partition for
+// WithoutEvidence returns the frames' sequences of those records of a partition for
 // which no row answers: no message of its key, no update, nothing ignored or
 // quarantined. Records of a tenant that is gone are answered for by that.
 func (db *DB) WithoutEvidence(ctx context.Context, partition, incarnation int, list []Evidence) ([]uint64, error) {
 	var missing []uint64
 	n := len(list)
-	seqs, kinds := make([]int64, n), make([]string, n)
+	seqs, indexes, kinds := make([]int64, n), make([]int16, n), make([]string, n)
 	tenants, channels := make([]*string, n), make([]*string, n)
 	chats, messages, updates, parts := make([]string, n), make([]string, n), make([]string, n), make([]int16, n)
 	for i, e := range list {
-		seqs[i] = int64(e.Seq) //nolint:gosec // a stream sequence
+		seqs[i], indexes[i] = int64(e.Seq), int16(e.Index) //nolint:gosec // a stream sequence; a frame has at most 500 events
 		if e.Event == nil || examine(e.Event) != nil {
 			continue // only a row in quarantine can answer for it
 		}
@@ -108,12 +110,12 @@ func (db *DB) WithoutEvidence(ctx context.Context, partition, incarnation int, l
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
 			SELECT r.seq
-			  FROM unnest($3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::smallint[], $10::text[])
-			       AS r (seq, kind, tenant_id, channel_id, chat, message, part, provider_event)
+			  FROM unnest($3::bigint[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::smallint[], $10::text[], $11::smallint[])
+			       AS r (seq, kind, tenant_id, channel_id, chat, message, part, provider_event, index)
 			 WHERE NOT EXISTS (SELECT 1 FROM parley_quarantine q
-			                    WHERE q.stream_partition = $1 AND q.incarnation = $2 AND q.stream_seq = r.seq)
+			                    WHERE q.stream_partition = $1 AND q.incarnation = $2 AND q.stream_seq = r.seq AND q.stream_index = r.index)
 			   AND NOT EXISTS (SELECT 1 FROM parley_ignored i
-			                    WHERE i.stream_partition = $1 AND i.incarnation = $2 AND i.stream_seq = r.seq)
+			                    WHERE i.stream_partition = $1 AND i.incarnation = $2 AND i.stream_seq = r.seq AND i.stream_index = r.index)
 			   AND NOT (r.kind = 'message' AND EXISTS (
 			            SELECT 1 FROM crm_chat_messages m
 			             WHERE m.channel_id = r.channel_id AND m.provider_chat = r.chat AND m.provider_message = r.message
@@ -121,7 +123,7 @@ func (db *DB) WithoutEvidence(ctx context.Context, partition, incarnation int, l
 			   AND NOT EXISTS (SELECT 1 FROM parley_updates u
 			                    WHERE u.channel_id = r.channel_id AND u.kind = r.kind AND u.provider_event = r.provider_event)
 			   AND (r.tenant_id IS NULL OR EXISTS (SELECT 1 FROM tenants t WHERE t.id = r.tenant_id))
-			 ORDER BY 1`, partition, incarnation, seqs, kinds, tenants, channels, chats, messages, parts, updates)
+			 ORDER BY 1`, partition, incarnation, seqs, kinds, tenants, channels, chats, messages, parts, updates, indexes)
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,10 +12,12 @@ import (
 	"parley/events"
 )
 
-// InboundRecord is one record of a partition's stream.
+// InboundRecord is one event of a partition's stream.
 type InboundRecord struct {
-	Seq  uint64
-	Data []byte
+	// Seq is its frame's sequence in the stream, Index its place in the frame.
+	Seq   uint64
+	Index int
+	Data  []byte
 	// Event is nil when Data could not be decoded; Unstorable says why then, or
 	// why the event is to be put in quarantine.
 	Event      *events.Inbound
@@ -61,10 +64,11 @@ type inbound struct {
 	ord   int // its place in the batch
 	event *events.Inbound
 	seq   uint64 // 0 when it does not come from the bus
+	index int
 	who   *person
 }
 
-// StoreBatch stores consecutive records of a partition in one transaction:
+// StoreBatch stores consecutive whole frames of a partition in one transaction:
 // identities, clients, chats, members, messages, facts, quarantine and the
 // checkpoint. It moves l.LastSeq along. Either everything is stored or nothing.
 //
@@ -74,7 +78,7 @@ func (db *DB) StoreBatch(ctx context.Context, l *PartitionLease, recs []InboundR
 	if len(recs) == 0 {
 		return BatchResult{}, nil
 	}
-	hi := recs[len(recs)-1].Seq
+	hi, frames := recs[len(recs)-1].Seq, countFrames(recs)
 	var res BatchResult
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
 		b := newBatch(recs, l)
@@ -82,8 +86,8 @@ func (db *DB) StoreBatch(ctx context.Context, l *PartitionLease, recs []InboundR
 			return err
 		}
 		res = b.result
-		_, err := tx.Exec(ctx, `SELECT parley_advance($1, $2, $3, $4, $5, $6, $7, $8)`,
-			l.Partition, l.Epoch, int64(l.LastSeq), int64(hi),
+		_, err := tx.Exec(ctx, `SELECT parley_advance($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			l.Partition, l.Epoch, int64(l.LastSeq), int64(hi), frames, len(recs), //nolint:gosec // stream sequences
 			res.Count(Persisted), res.Count(Duplicate), res.Count(Ignored), res.Count(Quarantined))
 		return err
 	})
@@ -92,6 +96,39 @@ func (db *DB) StoreBatch(ctx context.Context, l *PartitionLease, recs []InboundR
 	}
 	l.LastSeq = hi
 	return res, nil
+}
+
+// errProbed ends a probe's transaction.
+var errProbed = errors.New("probed")
+
+// Probe reports how the database takes one record, without storing it: nil, or
+// the error that storing it would end with.
+func (db *DB) Probe(ctx context.Context, l *PartitionLease, rec InboundRecord) error {
+	err := db.asWorker(ctx, func(tx pgx.Tx) error {
+		if err := newBatch([]InboundRecord{rec}, l).store(ctx, tx); err != nil {
+			return err
+		}
+		// What is checked at the commit is checked now.
+		if _, err := tx.Exec(ctx, `SET CONSTRAINTS ALL IMMEDIATE`); err != nil {
+			return err
+		}
+		return errProbed
+	})
+	if errors.Is(err, errProbed) {
+		return nil
+	}
+	return err
+}
+
+// countFrames counts the frames that the records are of.
+func countFrames(recs []InboundRecord) int {
+	n := 0
+	for i := range recs {
+		if i == 0 || recs[i].Seq != recs[i-1].Seq {
+			n++
+		}
+	}
+	return n
 }
 
 // batch is the work of one transaction.
@@ -149,7 +186,7 @@ func (b *batch) sort() {
 			b.result.Outcomes[ord] = Quarantined
 			continue
 		}
-		in := &inbound{ord: ord, event: rec.Event, seq: rec.Seq}
+		in := &inbound{ord: ord, event: rec.Event, seq: rec.Seq, index: rec.Index}
 		switch rec.Event.Kind {
 		case events.Message:
 			k := key{rec.Event.Channel, rec.Event.Key}

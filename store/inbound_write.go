@@ -47,14 +47,14 @@ SELECT tenant_id, 'message', 'received', chat_id,
   FROM stored`
 
 const sqlIgnored = `
-INSERT INTO parley_ignored (stream_partition, stream_seq, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)
-SELECT $1, i.seq, $2, i.tenant_id, i.channel_id, i.event_id, i.reason, i.event, i.accepted_at
-  FROM unnest($3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::timestamptz[])
-       AS i (seq, tenant_id, channel_id, event_id, reason, event, accepted_at)`
+INSERT INTO parley_ignored (stream_partition, stream_seq, stream_index, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)
+SELECT $1, i.seq, i.index, $2, i.tenant_id, i.channel_id, i.event_id, i.reason, i.event, i.accepted_at
+  FROM unnest($3::bigint[], $4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::jsonb[], $9::timestamptz[], $10::smallint[])
+       AS i (seq, tenant_id, channel_id, event_id, reason, event, accepted_at, index)`
 
 const sqlQuarantine = `
-INSERT INTO parley_quarantine (tenant_id, stream_partition, stream_seq, incarnation, event, reason, sqlstate)
-VALUES ((SELECT id FROM tenants WHERE id = $1), $2, $3, $4, $5, $6, nullif($7, ''))`
+INSERT INTO parley_quarantine (tenant_id, stream_partition, stream_seq, stream_index, incarnation, event, reason, sqlstate)
+VALUES ((SELECT id FROM tenants WHERE id = $1), $2, $3, $4, $5, $6, $7, nullif($8, ''))`
 
 // write stores messages, ignored and quarantined events.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
@@ -79,7 +79,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	}
 	for ord := range b.records {
 		if rec := &b.records[ord]; b.result.Outcomes[ord] == Quarantined && !b.late {
-			q.Queue(sqlQuarantine, tenantOf(rec), b.partition, int64(rec.Seq), b.incarnation, //nolint:gosec // a stream sequence
+			q.Queue(sqlQuarantine, tenantOf(rec), b.partition, int64(rec.Seq), rec.Index, b.incarnation, //nolint:gosec // a stream sequence
 				rec.Data, rec.Unstorable.Reason, rec.Unstorable.SQLState)
 		}
 	}
@@ -223,10 +223,12 @@ func (b *batch) queueIgnored(q *pgx.Batch) error {
 	}
 	n := len(b.ignored)
 	seqs, accepted, full := make([]int64, n), make([]time.Time, n), make([][]byte, n)
+	indexes := make([]int16, n)
 	tenants, channels, ids, reasons := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, in := range b.ignored {
 		ev := in.event
 		seqs[i], accepted[i] = int64(in.seq), ev.AcceptedAt //nolint:gosec // a stream sequence
+		indexes[i] = int16(in.index)                        //nolint:gosec // a frame has at most 500 events
 		tenants[i], channels[i], ids[i], reasons[i] = string(ev.Tenant), string(ev.Channel), string(ev.ID), ev.Reason
 		if ev.Kind != events.Ignored {
 			reasons[i] = "client is blocked"
@@ -236,7 +238,7 @@ func (b *batch) queueIgnored(q *pgx.Batch) error {
 			}
 		}
 	}
-	q.Queue(sqlIgnored, b.partition, b.incarnation, seqs, tenants, channels, ids, reasons, full, accepted)
+	q.Queue(sqlIgnored, b.partition, b.incarnation, seqs, tenants, channels, ids, reasons, full, accepted, indexes)
 	return nil
 }
 

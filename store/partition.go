@@ -31,6 +31,8 @@ type Partition struct {
 	Epoch      int64     `db:"epoch"`
 	Owner      *string   `db:"owner"`
 	LeaseUntil time.Time `db:"lease_until"`
+	// Frames and Events count what was read up to LastSeq.
+	Frames, Events int64
 	// The four ends of every accepted event.
 	Persisted, Duplicate, Ignored, Quarantined int64
 	// Fenced counts batches that were rolled back because the lease was lost.
@@ -40,10 +42,16 @@ type Partition struct {
 	Carried int64
 }
 
-// Gap is the number of events up to LastSeq that none of the four counters
-// answers for: 0 unless something was lost.
-func (p Partition) Gap() int64 {
-	return p.LastSeq - p.Base - p.Persisted - p.Duplicate - p.Ignored - p.Quarantined
+// Gap is the number of frames up to LastSeq that were never read, and of events
+// that none of the four counters answers for: 0 unless something was lost.
+func (p Partition) Gap() int64 { return p.MissingFrames() + p.EndlessEvents() }
+
+// MissingFrames is how many frames the cursor passed without reading them.
+func (p Partition) MissingFrames() int64 { return p.LastSeq - p.Base - p.Frames }
+
+// EndlessEvents is how many events were read and ended as nothing.
+func (p Partition) EndlessEvents() int64 {
+	return p.Events - p.Persisted - p.Duplicate - p.Ignored - p.Quarantined
 }
 
 // PartitionLease is the right to store a partition's events until it is taken
@@ -63,7 +71,7 @@ func (db *DB) EnsurePartitions(ctx context.Context, streams []PartitionStream) e
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO parley_partitions (partition, stream, stream_identity, base_seq, last_seq)
 				VALUES ($1, $2, $3, $4, $4) ON CONFLICT (partition) DO NOTHING`,
-				s.Partition, s.Name, s.Identity, int64(s.First)-1); err != nil {
+				s.Partition, s.Name, s.Identity, int64(s.First)-1); err != nil { //nolint:gosec // a stream sequence
 				return err
 			}
 		}
@@ -91,11 +99,11 @@ func checkStreams(known []Partition, streams []PartitionStream) error {
 			return recoverError(fmt.Sprintf(
 				"Stream %s is not the one this database has read up to %d: it was deleted and made again, or another NATS is connected.",
 				s.Name, p.LastSeq))
-		case s.Last < uint64(p.LastSeq):
+		case s.Last < uint64(p.LastSeq): //nolint:gosec // a stream sequence
 			return recoverError(fmt.Sprintf(
 				"Stream %s ends at %d, but this database has read it up to %d: NATS was restored from an older backup.",
 				s.Name, s.Last, p.LastSeq))
-		case s.First > uint64(p.LastSeq)+1:
+		case s.First > uint64(p.LastSeq)+1: //nolint:gosec // a stream sequence
 			return recoverError(fmt.Sprintf(
 				"Stream %s begins at %d, but this database has read it only up to %d: the database was restored from an older backup, or events were purged.",
 				s.Name, s.First, p.LastSeq))
@@ -124,9 +132,9 @@ func (db *DB) AdoptStreams(ctx context.Context, streams []PartitionStream) error
 				   SET stream = $2, stream_identity = $3, base_seq = $4, last_seq = $4,
 				       incarnation = incarnation + 1, epoch = epoch + 1, lease_until = '-infinity', owner = NULL,
 				       carried = carried + persisted,
-				       persisted = 0, duplicate = 0, ignored = 0, quarantined = 0
+				       frames = 0, events = 0, persisted = 0, duplicate = 0, ignored = 0, quarantined = 0
 				 WHERE partition = $1`,
-				s.Partition, s.Name, s.Identity, int64(s.First)-1); err != nil {
+				s.Partition, s.Name, s.Identity, int64(s.First)-1); err != nil { //nolint:gosec // a stream sequence
 				return fmt.Errorf("adopting %s: %w", s.Name, err)
 			}
 		}
@@ -148,7 +156,7 @@ func partitions(ctx context.Context, tx pgx.Tx) ([]Partition, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT partition, stream, stream_identity, base_seq, last_seq, epoch, owner,
 		       CASE WHEN lease_until = '-infinity' THEN to_timestamp(0) ELSE lease_until END AS lease_until,
-		       persisted, duplicate, ignored, quarantined, fenced, incarnation, carried
+		       frames, events, persisted, duplicate, ignored, quarantined, fenced, incarnation, carried
 		  FROM parley_partitions ORDER BY partition`)
 	if err != nil {
 		return nil, err

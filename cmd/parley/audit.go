@@ -56,7 +56,7 @@ func printAudit(cmd *cobra.Command, r api.Audit) error {
 	t := newTable("PARTITION", "ACCEPTED", "PERSISTED", "DUPLICATE", "IGNORED", "QUARANTINED", "WAITING", "CHECKED")
 	n := func(v int64) string { return strconv.FormatInt(v, 10) }
 	for _, p := range r.Partitions {
-		t.add(strconv.Itoa(p.Partition), n(p.To-p.From+1+p.Waiting), n(p.Persisted), n(p.Duplicate), n(p.Ignored),
+		t.add(strconv.Itoa(p.Partition), n(p.Events), n(p.Persisted), n(p.Duplicate), n(p.Ignored),
 			n(p.Quarantined), n(p.Waiting), n(p.Examined))
 	}
 	if err := t.print(out); err != nil {

@@ -20,7 +20,9 @@ type AuditPartition struct {
 	Stream      string `json:"stream"`
 	From        int64  `json:"from" doc:"The first sequence this database answers for."`
 	To          int64  `json:"to" doc:"The last one stored."`
-	Waiting     int64  `json:"waiting" doc:"Accepted and not stored yet."`
+	Frames      int64  `json:"frames" doc:"Stream messages read; each holds the events that were accepted together."`
+	Events      int64  `json:"events" doc:"Events in them."`
+	Waiting     int64  `json:"waiting" doc:"Frames accepted and not stored yet."`
 	Persisted   int64  `json:"persisted"`
 	Duplicate   int64  `json:"duplicate"`
 	Ignored     int64  `json:"ignored"`

@@ -24,7 +24,10 @@ type AuditPartition struct {
 	// From and To are the sequences this database answers for.
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
-	// Waiting were accepted and are not stored yet.
+	// Frames and Events were read from the stream.
+	Frames int64 `json:"frames"`
+	Events int64 `json:"events"`
+	// Waiting counts frames that were accepted and are not stored yet.
 	Waiting int64 `json:"waiting"`
 	// Persisted, Duplicate, Ignored and Quarantined are the four ends.
 	Persisted   int64 `json:"persisted"`
@@ -77,6 +80,7 @@ func (a *AuditReport) find(format string, args ...any) {
 func (a *AuditReport) partition(ctx context.Context, db *store.DB, bus *jetstream.Bus, l store.LedgerLine, s jetstream.StreamState) error {
 	p := AuditPartition{
 		Partition: l.Partition.Partition, Stream: l.Stream, From: l.Base + 1, To: l.LastSeq,
+		Frames: l.Frames, Events: l.Events,
 		Waiting:   int64(s.LastSeq) - l.LastSeq, //nolint:gosec // a stream sequence
 		Persisted: l.Persisted, Duplicate: l.Duplicate, Ignored: l.Ignored, Quarantined: l.Quarantined,
 		Rows: l.Rows, Erased: l.Erased, Fenced: l.Fenced,
@@ -84,9 +88,12 @@ func (a *AuditReport) partition(ctx context.Context, db *store.DB, bus *jetstrea
 	if l.Identity != s.Identity {
 		a.find("Stream %s is not the one the database has read: see `parley migrate --adopt-streams`.", s.Name)
 	}
-	if gap := l.Gap(); gap != 0 {
-		a.find("Partition %d: %d of the %d events up to sequence %d ended as nothing: they vanished from the stream before they were stored, or the checkpoint was moved by hand.",
+	if gap := l.MissingFrames(); gap != 0 {
+		a.find("Partition %d: %d of the %d frames up to sequence %d were passed unread: they vanished from the stream before they were stored, or the checkpoint was moved by hand.",
 			p.Partition, gap, l.LastSeq-l.Base, l.LastSeq)
+	}
+	if n := l.EndlessEvents(); n != 0 {
+		a.find("Partition %d: %d of %d events ended as nothing.", p.Partition, n, l.Events)
 	}
 	switch missing := l.Missing(); {
 	case missing > 0:
@@ -129,7 +136,7 @@ func (a *AuditReport) examine(ctx context.Context, db *store.DB, bus *jetstream.
 		return nil, nil
 	}
 	err := bus.Scan(ctx, p.Partition, next, uint64(p.To), func(rec jetstream.Record) error { //nolint:gosec // a stream sequence
-		e := store.Evidence{Seq: rec.Seq}
+		e := store.Evidence{Seq: rec.Seq, Index: rec.Index}
 		if rec.Err == nil {
 			if in := decode(&rec); in.Unstorable == nil {
 				ev := *in.Event

@@ -14,7 +14,7 @@ import (
 // decode prepares a record for the database: what is not an event is marked for
 // quarantine, and NUL characters, which PostgreSQL cannot store, are replaced.
 func decode(rec *jetstream.Record) store.InboundRecord {
-	out := store.InboundRecord{Seq: rec.Seq, Data: rec.Data}
+	out := store.InboundRecord{Seq: rec.Seq, Index: rec.Index, Data: rec.Data}
 	if rec.Err != nil {
 		out.Unstorable = &store.Unstorable{Reason: "The record is not an event: " + rec.Err.Error()}
 		return out

@@ -184,7 +184,7 @@ func TestAuditSeesWhatWasDoneByHand(t *testing.T) {
 			w.publishEverywhere(100)
 		},
 		"the checkpoint and its counter moved": func(w *world) {
-			storetest.Exec(w.t, w.url, `UPDATE parley_partitions SET last_seq = last_seq + 1, duplicate = duplicate + 1`)
+			storetest.Exec(w.t, w.url, `UPDATE parley_partitions SET last_seq = last_seq + 1, frames = frames + 1, events = events + 1, duplicate = duplicate + 1`)
 			w.publishEverywhere(100)
 		},
 		"a quarantined event deleted": func(w *world) {

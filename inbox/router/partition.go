@@ -101,59 +101,115 @@ func (p *partition) store(ctx context.Context, records []jetstream.Record) error
 		p.log.Error("records are missing from the stream: they were deleted by hand; the audit shows them",
 			"from", p.lease.LastSeq+1, "to", first-1)
 	}
-	return p.settle(ctx, batch, 0)
+	return p.settle(ctx, batch)
 }
 
-// settle stores a batch, splitting it where the database refuses an event.
-// tries counts how often a constraint refused this same event alone.
-func (p *partition) settle(ctx context.Context, batch []store.InboundRecord, tries int) error {
+// settle stores a batch of whole frames, splitting it where the database refuses
+// an event.
+func (p *partition) settle(ctx context.Context, batch []store.InboundRecord) error {
 	err := p.storeOnce(ctx, batch)
-	switch {
-	case err == nil:
-		return nil
-	case !store.IsDataError(err) && !store.IsConstraintError(err):
+	if err == nil || !refused(err) {
 		return err
-	case len(batch) > 1:
-		half := len(batch) / 2
-		if err := p.settle(ctx, batch[:half], 0); err != nil {
+	}
+	if half := middle(batch); half > 0 {
+		if err := p.settle(ctx, batch[:half]); err != nil {
 			return err
 		}
-		return p.settle(ctx, batch[half:], 0)
-	case store.IsConstraintError(err) && tries == 0:
-		// Another transaction may have won a race; a fresh look tells.
-		return p.settle(ctx, batch, tries+1)
+		return p.settle(ctx, batch[half:])
 	}
-	p.log.Warn("event put in quarantine", "seq", batch[0].Seq, "sqlstate", store.SQLState(err))
-	batch[0].Unstorable = &store.Unstorable{
+	// One frame, which is stored whole or not at all: find the guilty in it.
+	for i := range batch {
+		if err := p.probe(ctx, batch[i]); err != nil {
+			if !refused(err) {
+				return err
+			}
+			p.condemn(&batch[i], err)
+		}
+	}
+	if err = p.storeOnce(ctx, batch); err == nil || !refused(err) {
+		return err
+	}
+	// Each alone is taken, together they are not: keep them all for a person.
+	for i := range batch {
+		p.condemn(&batch[i], err)
+	}
+	return p.storeOnce(ctx, batch)
+}
+
+// refused reports that the database refused a value or a row.
+func refused(err error) bool { return store.IsDataError(err) || store.IsConstraintError(err) }
+
+// middle is where to split a batch between two frames, 0 when it is one frame.
+func middle(batch []store.InboundRecord) int {
+	for d := range len(batch) {
+		for _, i := range []int{len(batch)/2 - d, len(batch)/2 + d} {
+			if i > 0 && i < len(batch) && batch[i].Seq != batch[i-1].Seq {
+				return i
+			}
+		}
+	}
+	return 0
+}
+
+// probe tries one event alone. A constraint that refuses it is asked twice:
+// another transaction may have won a race, and a fresh look tells.
+func (p *partition) probe(ctx context.Context, rec store.InboundRecord) error {
+	for tries := 0; ; tries++ {
+		err := wait(ctx, p.log, "probing an event", func() error {
+			err := p.router.db.Probe(ctx, p.lease, rec)
+			if err != nil && refused(err) {
+				return backoff.Permanent(err)
+			}
+			return err
+		})
+		if err == nil || !store.IsConstraintError(err) || tries > 0 {
+			return err
+		}
+	}
+}
+
+// condemn marks an event for quarantine.
+func (p *partition) condemn(rec *store.InboundRecord, err error) {
+	p.log.Warn("event put in quarantine", "seq", rec.Seq, "index", rec.Index, "sqlstate", store.SQLState(err))
+	rec.Unstorable = &store.Unstorable{
 		Reason:   "The database refused it: " + err.Error(),
 		SQLState: store.SQLState(err),
 	}
-	return p.storeOnce(ctx, batch)
 }
 
 // storeOnce stores a batch in one transaction, waiting for a database that is
 // down. It returns data and constraint errors and ErrFenced.
 func (p *partition) storeOnce(ctx context.Context, batch []store.InboundRecord) error {
+	err := wait(ctx, p.log, "storing a batch", func() error { return p.attempt(ctx, batch) })
+	if err != nil && errors.Is(context.Cause(ctx), store.ErrFenced) && !errors.Is(err, store.ErrFenced) {
+		// The lease was lost while the batch was under way and its transaction
+		// broke. One more attempt shows that the fence holds, and counts it.
+		err = p.attempt(ctx, batch)
+	}
+	return err
+}
+
+// attempt makes one transaction. An error that trying again does not mend is
+// permanent.
+func (p *partition) attempt(ctx context.Context, batch []store.InboundRecord) error {
 	m := p.router.metrics
-	return wait(ctx, p.log, "storing a batch", func() error {
-		started := time.Now()
-		// A stop lets the transaction under way finish.
-		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchDeadline)
-		defer cancel()
-		res, err := p.router.db.StoreBatch(work, p.lease, batch)
-		switch {
-		case err == nil:
-			m.stored(batch, res, time.Since(started))
-			p.wakeRelay()
-			return nil
-		case errors.Is(err, store.ErrFenced):
-			return p.resume(ctx, err, batch)
-		case store.IsDataError(err) || store.IsConstraintError(err):
-			return backoff.Permanent(err)
-		}
-		m.failures.Inc()
-		return err
-	})
+	started := time.Now()
+	// A stop lets the transaction under way finish.
+	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchDeadline)
+	defer cancel()
+	res, err := p.router.db.StoreBatch(work, p.lease, batch)
+	switch {
+	case err == nil:
+		m.stored(batch, res, time.Since(started))
+		p.wakeRelay()
+		return nil
+	case errors.Is(err, store.ErrFenced):
+		return p.resume(work, err, batch)
+	case refused(err):
+		return backoff.Permanent(err)
+	}
+	m.failures.Inc()
+	return err
 }
 
 // batchDeadline bounds a transaction from our side; the database's own

@@ -152,6 +152,8 @@ func (w *world) drained() []store.Partition {
 // totals adds up the partitions' counters.
 func totals(parts []store.Partition) (t store.Partition) {
 	for _, p := range parts {
+		t.Frames += p.Frames
+		t.Events += p.Events
 		t.Persisted += p.Persisted
 		t.Duplicate += p.Duplicate
 		t.Ignored += p.Ignored
