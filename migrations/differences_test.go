@@ -197,11 +197,11 @@ var differences = []difference{
 		},
 	},
 	{
-		reason: "Partial indexes for what is unread and what is unsent, as the data model asks under " +
-			"performance.",
+		reason: "A partial index for what is unread, as the data model asks under performance. The one it " +
+			"asks for what has no sent_at is on the queue, parley_deliveries_lane: on the messages it made " +
+			"each sending write their other indexes, too.",
 		live: map[string]string{
 			"index parley_messages_unread": "CREATE INDEX parley_messages_unread ON crm_chat_messages USING btree (chat_id) WHERE ((read_at IS NULL) AND (direction = 'in'::text))",
-			"index parley_messages_unsent": "CREATE INDEX parley_messages_unsent ON crm_chat_messages USING btree (chat_id) WHERE (sent_at IS NULL)",
 		},
 	},
 	{

@@ -180,11 +180,14 @@ WITH o AS (
 ), m AS (
     UPDATE crm_chat_messages m SET sent_at = coalesce(m.sent_at, d.accepted_at, clock_timestamp())
       FROM d WHERE m.id = d.message_id AND d.state = 'sent'
+    RETURNING m.id, m.chat_id, m.seq, d.id AS delivery_id
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 SELECT d.tenant_id, 'message', d.state, m.chat_id, ` + deliveryFact + `
-  FROM d JOIN crm_chat_messages m ON m.id = d.message_id
- WHERE d.state <> 'queued'`
+  FROM d JOIN (SELECT m.id, m.chat_id, m.seq, m.delivery_id FROM m
+               UNION ALL
+               SELECT m.id, m.chat_id, m.seq, d.id FROM d JOIN crm_chat_messages m ON m.id = d.message_id
+                WHERE d.state NOT IN ('queued', 'sent')) m ON m.delivery_id = d.id`
 
 // sqlSettleAttempts keeps what each request ended with. An attempt that a
 // callback settled before its own answer came only gains the provider's id. An

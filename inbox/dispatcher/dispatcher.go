@@ -54,7 +54,7 @@ type Options struct {
 	// LeaseTTL is how long a dead process's channels wait for their next owner,
 	// 30 s by default; longer than SendDeadline.
 	LeaseTTL time.Duration
-	// Concurrency is how many requests one channel has under way, 64 by default.
+	// Concurrency is how many requests one channel has under way, 256 by default.
 	Concurrency int
 	// PollEvery is how often to look for what no notification told of, 2 s by
 	// default, jittered; RefreshEvery how often to look for new and changed
@@ -79,7 +79,7 @@ func (o *Options) defaults() error {
 	setDefault(&o.RetryFirst, time.Second)
 	setDefault(&o.RetryMost, 5*time.Minute)
 	setDefault(&o.ProbeEvery, time.Minute)
-	setDefault(&o.Concurrency, 64)
+	setDefault(&o.Concurrency, 256)
 	if o.SendDeadline >= o.LeaseTTL {
 		return fmt.Errorf("dispatcher: the send deadline (%s) must be shorter than the lease (%s)", o.SendDeadline, o.LeaseTTL)
 	}
