@@ -148,12 +148,30 @@ ALTER TABLE crm_chat_members
     ADD CONSTRAINT fk_crm_chat_members_client_id FOREIGN KEY (tenant_id, client_id)
         REFERENCES crm_clients (tenant_id, id) ON DELETE CASCADE,
     ADD CONSTRAINT fk_crm_chat_members_client_contact_id FOREIGN KEY (tenant_id, client_contact_id)
-        REFERENCES crm_client_contacts (tenant_id, id) ON DELETE SET NULL (client_contact_id),
-    -- Deferred: a tenant's deletion takes both away, in either order.
-    ADD CONSTRAINT parley_members_channel FOREIGN KEY (tenant_id, channel_id)
-        REFERENCES parley_channels (tenant_id, id) DEFERRABLE INITIALLY DEFERRED;
+        REFERENCES crm_client_contacts (tenant_id, id) ON DELETE SET NULL (client_contact_id);
 CALL parley_isolate('crm_chat_members');
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_members TO parley_api;
+
+-- A member's and a message's channel is one of its tenant's: otherwise a tenant
+-- could take another channel's dedupe keys. Not a foreign key, which would lock
+-- the one row of a busy channel for every row of every batch; a channel is
+-- deleted only with its tenant, so looking when it is written is enough.
+-- +goose StatementBegin
+CREATE FUNCTION parley_own_channel() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT tenant_id, channel_id FROM added WHERE channel_id IS NOT NULL) a
+                WHERE NOT EXISTS (SELECT FROM parley_channels c WHERE c.id = a.channel_id AND c.tenant_id = a.tenant_id)) THEN
+        RAISE EXCEPTION 'a row of % names a channel that its tenant does not have', TG_TABLE_NAME
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = TG_ARGV[0], TABLE = TG_TABLE_NAME;
+    END IF;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER parley_members_channel AFTER INSERT ON crm_chat_members
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_members_channel');
+CREATE TRIGGER parley_members_channel_changed AFTER UPDATE ON crm_chat_members
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_members_channel');
 
 -- A member is a user or a client. A CHECK would also stop the ON DELETE SET
 -- NULL that makes a user a former agent; that one is an UPDATE inside a trigger
@@ -236,26 +254,10 @@ ALTER TABLE crm_chat_messages
 CALL parley_isolate('crm_chat_messages');
 GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_messages TO parley_api;
 
--- A message's channel is one of its tenant's: otherwise a tenant could take
--- another channel's dedupe keys. Not a foreign key, which would lock the one row
--- of a busy channel for every message of every batch; a channel is deleted only
--- with its tenant, so looking when it is written is enough.
--- +goose StatementBegin
-CREATE FUNCTION parley_messages_channel() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF EXISTS (SELECT FROM (SELECT DISTINCT tenant_id, channel_id FROM added WHERE channel_id IS NOT NULL) a
-                WHERE NOT EXISTS (SELECT FROM parley_channels c WHERE c.id = a.channel_id AND c.tenant_id = a.tenant_id)) THEN
-        RAISE EXCEPTION 'a message names a channel that its tenant does not have'
-            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'parley_messages_channel', TABLE = 'crm_chat_messages';
-    END IF;
-    RETURN NULL;
-END
-$$;
--- +goose StatementEnd
 CREATE TRIGGER parley_messages_channel AFTER INSERT ON crm_chat_messages
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_messages_channel();
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_messages_channel');
 CREATE TRIGGER parley_messages_channel_changed AFTER UPDATE ON crm_chat_messages
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_messages_channel();
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_messages_channel');
 
 -- Programs written for the CRM schema insert a message without knowing of seq
 -- and direction: give them both, and move the chat along. Never a send: only a
@@ -323,4 +325,4 @@ GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 -- +goose Down
 DROP TABLE crm_message_templates, crm_chat_message_attachments, crm_chat_messages,
     crm_chat_members, crm_chats, crm_client_contacts, crm_clients, parley_channels;
-DROP FUNCTION parley_messages_channel, parley_messages_complete, parley_members_somebody, parley_clients_blank_to_null;
+DROP FUNCTION parley_own_channel, parley_messages_complete, parley_members_somebody, parley_clients_blank_to_null;

@@ -105,6 +105,11 @@ func TestRefusals(t *testing.T) {
 			[]any{one.client},
 		},
 		{
+			"a member on another tenant's channel", stateForeign, "parley_members_channel",
+			"UPDATE crm_chat_members SET channel_id = $2 WHERE id = $1",
+			[]any{one.them, foreign.channel},
+		},
+		{
 			"a message of another tenant's channel", stateForeign, "parley_messages_channel",
 			"INSERT INTO crm_chat_messages (chat_id, sender_id, message, channel_id) VALUES ($1, $2, 'x', $3)",
 			[]any{one.chat, one.them, foreign.channel},
