@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,6 +163,35 @@ func TestCursorAndHealth(t *testing.T) {
 	}
 	if all, err := b.Health(within(t)); err != nil || len(all) != 0 {
 		t.Errorf("after deletion: %+v, %v", all, err)
+	}
+}
+
+// A key that is written while the keys are listed is listed all the same.
+func TestListingWhileKeysAreWritten(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t, one)
+	const channels = 30 // more bytes than one request asks for
+	put := func(i int) {
+		t.Helper()
+		h := events.ChannelHealth{Channel: events.ChannelID(fmt.Sprint("c", i)), Error: strings.Repeat("x", 400<<10)}
+		if err := b.PutHealth(within(t), h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range channels {
+		put(i)
+	}
+	seen := map[string]int{}
+	err := b.EachHealth(within(t), func(key string) error {
+		if len(seen) == 0 {
+			put(0)
+			put(channels - 1)
+		}
+		seen[key]++
+		return nil
+	})
+	if err != nil || len(seen) != channels || seen["c0"] != 1 || seen[fmt.Sprint("c", channels-1)] != 1 {
+		t.Errorf("%d of %d, %v: %v", len(seen), channels, err, seen)
 	}
 }
 

@@ -121,17 +121,14 @@ func TestClusterLosesItsLeader(t *testing.T) {
 			}
 		}
 	}()
-	next, last := map[string]int{}, uint64(0)
+	next, o := map[string]int{}, order{}
 	for missing := callers * each; missing > 0; {
 		recs, err := r.Next(within(t), 100)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, rec := range recs {
-			if rec.Seq <= last {
-				t.Fatalf("record %d after %d", rec.Seq, last)
-			}
-			last = rec.Seq
+			o.check(t, rec)
 			who := rec.Event.Person.Identity.Value
 			switch {
 			case rec.Event.Key.Message == fmt.Sprint(next[who]):

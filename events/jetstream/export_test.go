@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -27,18 +28,25 @@ func (b *Bus) HoldWrites() (release func()) {
 func (b *Bus) AwaitQueued(t testing.TB, partition, n int) {
 	t.Helper()
 	p := b.parts[partition]
+	await(t, n, func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.queue)
+	})
+}
+
+func await(t testing.TB, n int, current func() int) {
+	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		p.mu.Lock()
-		got := len(p.queue)
-		p.mu.Unlock()
+		got := current()
 		if got == n {
 			return
 		}
 		select {
 		case <-t.Context().Done():
-			t.Fatalf("%d callers wait, not %d", got, n)
+			t.Fatalf("there are %d, not %d", got, n)
 		case <-tick.C:
 		}
 	}
@@ -49,3 +57,18 @@ func (b *Bus) SetClock(now func() time.Time) { b.now = now }
 
 // Decode is how a reader decodes stored bytes.
 func Decode(seq uint64, data []byte) []Record { return decodeFrame(stored{seq: seq, data: data}) }
+
+// AwaitRead waits until r has n frames that nobody asked for yet.
+func (r *Reader) AwaitRead(t testing.TB, n int) {
+	t.Helper()
+	await(t, n, func() int {
+		r.f.mu.Lock()
+		defer r.f.mu.Unlock()
+		return len(r.f.queue)
+	})
+}
+
+// EachHealth calls f with the keys of the health bucket, as Health finds them.
+func (b *Bus) EachHealth(ctx context.Context, f func(key string) error) error {
+	return b.kvEach(ctx, healthBucket, func(v kvValue) error { return f(v.key) })
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,50 @@ func TestFacts(t *testing.T) {
 	}
 	if ids, _ := readFacts(t, b, jetstream.FactOptions{Tenant: otherTenant}, 1201); len(ids) != 1201 {
 		t.Errorf("the other tenant has %d", len(ids))
+	}
+}
+
+// Facts keep a subject each, so they go in atomic batches, all or none.
+func TestFactsGoInBatches(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	type exchange struct {
+		n      int
+		atomic bool
+	}
+	exchanges := make(chan exchange, 10)
+	b := s.Embedded(t, one, func(o *jetstream.Options) {
+		o.Observer.Published = func(_ string, n int, isAtomic bool, _ time.Duration, _ error) { exchanges <- exchange{n, isAtomic} }
+	})
+	js := client(t, s)
+	stream, err := js.Stream(within(t), "PARLEY_FACTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	cfg.MaxMsgSize = 4000 // only the server knows, and finds out in the midst of a batch
+	if _, err := js.UpdateStream(within(t), cfg); err != nil {
+		t.Fatal(err)
+	}
+	large := fact(3, tenant, 1)
+	large.Data = json.RawMessage(`"` + strings.Repeat("x", 5000) + `"`)
+	for _, c := range []struct {
+		facts []events.Fact
+		want  error
+	}{
+		{[]events.Fact{fact(1, tenant, 1)}, nil},
+		{[]events.Fact{fact(2, tenant, 1), large, fact(4, tenant, 1)}, jetstream.ErrTooLarge},
+		{[]events.Fact{fact(5, tenant, 1), fact(6, tenant, 2)}, nil},
+	} {
+		if err := b.PublishFacts(within(t), c.facts); !errors.Is(err, c.want) {
+			t.Errorf("%d facts: %v, want %v", len(c.facts), err, c.want)
+		}
+		if got, want := <-exchanges, (exchange{len(c.facts), len(c.facts) > 1}); got != want {
+			t.Errorf("exchange %+v, want %+v", got, want)
+		}
+	}
+	if ids, _ := readFacts(t, b, jetstream.FactOptions{Tenant: tenant}, 3); fmt.Sprint(ids) != "[1 5 6]" {
+		t.Errorf("stored %v", ids)
 	}
 }
 

@@ -112,8 +112,7 @@ func token(c chan struct{}) {
 
 func (f *follower[T]) run(ctx context.Context) {
 	defer close(f.done)
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval, wait.MaxElapsedTime = 20*time.Millisecond, 2*time.Second, 0
+	wait := resumption()
 	for {
 		before := f.last
 		err := f.session(ctx)
@@ -128,12 +127,23 @@ func (f *follower[T]) run(ctx context.Context) {
 			wait.Reset()
 		}
 		f.bus.log.Info("reading resumes", "stream", f.stream, "after", f.last, "cause", err)
-		timer := time.NewTimer(wait.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
+		pause(ctx, wait.NextBackOff())
+	}
+}
+
+// resumption spaces attempts at reading on.
+func resumption() backoff.BackOff {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.MaxElapsedTime = 20*time.Millisecond, 2*time.Second, 0
+	return wait
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -70,3 +70,34 @@ func mustPublish(t testing.TB, b *jetstream.Bus, evs ...events.Inbound) {
 		t.Fatalf("publish: %v", err)
 	}
 }
+
+// place is where a record is stored.
+func place(r jetstream.Record) string { return fmt.Sprintf("%d/%d", r.Seq, r.Index) }
+
+// order checks that records follow one another without a gap.
+type order struct {
+	seq  uint64
+	next int
+}
+
+func (o *order) check(t testing.TB, r jetstream.Record) {
+	t.Helper()
+	if follows := r.Seq == o.seq && r.Index == o.next || r.Seq == o.seq+1 && r.Index == 0; !follows {
+		t.Fatalf("record %s after %d/%d", place(r), o.seq, o.next-1)
+	}
+	o.seq, o.next = r.Seq, r.Index+1
+}
+
+// count is how many events partition 0 holds.
+func count(t testing.TB, b *jetstream.Bus) int {
+	t.Helper()
+	n := 0
+	err := b.Scan(within(t), 0, 1, 0, func(jetstream.Record) error {
+		n++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

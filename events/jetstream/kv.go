@@ -89,7 +89,7 @@ type kvValue struct {
 }
 
 func decodeKV(bucket string) func(stored) kvValue {
-	prefix := "$KV." + bucket + "."
+	prefix := kvPrefix(bucket)
 	return func(m stored) kvValue {
 		v := kvValue{key: strings.TrimPrefix(m.subject, prefix), value: m.data, pending: m.pending, seq: m.seq}
 		if m.header.Get(kvOperation) != "" {
@@ -99,18 +99,63 @@ func decodeKV(bucket string) func(stored) kvValue {
 	}
 }
 
-// kvEach calls f with every key that has a value.
+// kvEach calls f once with every key that has a value. A key that is written
+// meanwhile comes with its value from before or after.
 func (b *Bus) kvEach(ctx context.Context, bucket string, f func(kvValue) error) error {
+	unseen, err := b.kvKeys(ctx, bucket)
+	if err != nil {
+		return err
+	}
 	decode := decodeKV(bucket)
-	// A key written during the scan comes again later: the last one counts, and
-	// it is then beyond the scan's end.
-	return scan(ctx, b, kvStream(bucket), 1, 0, func(m stored) error {
-		if v := decode(m); v.value != nil {
-			return f(v)
+	err = scan(ctx, b, kvStream(bucket), 1, 0, func(m stored) error {
+		v := decode(m)
+		delete(unseen, v.key)
+		if v.value == nil {
+			return nil
 		}
-		return nil
+		return f(v)
 	})
+	if err != nil {
+		return err
+	}
+	// Written during the scan: the old value went before it was reached, the new
+	// one is behind the scan's end.
+	for key := range unseen {
+		value, revision, err := b.kvGet(ctx, bucket, key)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := f(kvValue{key: key, value: value, seq: revision}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// kvKeys is the set of a bucket's keys, deleted ones included.
+func (b *Bus) kvKeys(ctx context.Context, bucket string) (map[string]bool, error) {
+	ctx, cancel := b.bounded(ctx)
+	defer cancel()
+	s, err := b.js.Stream(ctx, kvStream(bucket))
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", bucket, unavailable(err))
+	}
+	prefix := kvPrefix(bucket)
+	info, err := s.Info(ctx, natsjs.WithSubjectFilter(prefix+">"))
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", bucket, unavailable(err))
+	}
+	keys := make(map[string]bool, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		keys[strings.TrimPrefix(subject, prefix)] = true
+	}
+	return keys, nil
+}
+
+func kvPrefix(bucket string) string { return "$KV." + bucket + "." }
 
 // kvDecode reads JSON from a bucket.
 func kvDecode(bucket, key string, data []byte, into any) error {

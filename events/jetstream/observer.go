@@ -6,8 +6,9 @@ import "time"
 // called from the bus's own goroutines and must return quickly.
 type Observer struct {
 	// Published reports one exchange with JetStream on a stream: how many
-	// messages went together, whether as one atomic batch, how long until
-	// JetStream answered, and the error that all of them share, if any.
+	// events or facts went together, whether as an atomic batch (otherwise as one
+	// message), how long until JetStream answered, and the error that all of them
+	// share, if any.
 	Published func(stream string, messages int, atomic bool, took time.Duration, err error)
 	// Connected reports that the connection came up, for the first time or again.
 	Connected func()

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -12,9 +13,13 @@ import (
 
 // Bounds of what goes out together.
 const (
-	// maxBatch messages; the server's own limit is 1,000
+	// maxBatch is the most events of a frame and messages of a batch; the server's
+	// own limit for batches is 1,000
 	// (https://github.com/nats-io/nats-architecture-and-design/blob/main/adr/ADR-50.md).
 	maxBatch = 500
+	// maxFrameBytes is half of the smallest usual payload limit; a single event
+	// may be larger.
+	maxFrameBytes = 512 << 10
 	// maxBatchBytes keeps one exchange well below what a connection buffers.
 	maxBatchBytes = 4 << 20
 	// maxQueuedBytes may wait in front of one stream.
@@ -24,7 +29,7 @@ const (
 	headerRoom = 160
 )
 
-// entry is one message to publish.
+// entry is one event or fact to publish.
 type entry struct {
 	subject string
 	data    []byte
@@ -33,26 +38,30 @@ type entry struct {
 // group is what one caller wants stored together: whole, or not at all.
 type group struct {
 	entries []entry
-	bytes   int
+	bytes   int  // with separators
 	sent    bool // guarded by publisher.mu; from then on only the outcome decides
 	done    chan error
 }
 
 func (g *group) settle(err error) { g.done <- err }
 
-// publisher stores messages in one stream. A goroutine of its own takes
-// whatever waits and sends it together, so that callers share the cost of a
-// durable write: the busier the stream, the larger the batches. There is no
-// linger; while one batch is being written, the next gathers.
+// publisher stores messages in one stream, one exchange at a time. For a
+// partition a goroutine of its own takes whatever waits and sends it as one
+// frame, so that callers share the cost of a durable write: the busier the
+// stream, the larger the frames. There is no linger; while one frame is being
+// written, the next gathers. Facts, which have few callers and a subject each,
+// go in the batches that their caller offers.
 type publisher struct {
 	bus     *Bus
 	stream  string
+	facts   bool
 	timeout time.Duration
 	inbox   string
 	acks    chan *nats.Msg
 	sub     *nats.Subscription
-	nextID  uint64 // only touched by the goroutine
-	cost    cost
+
+	nextID uint64 // this and frame are only touched by the goroutine
+	frame  []byte
 
 	mu     sync.Mutex
 	queue  []*group
@@ -67,6 +76,7 @@ func newPublisher(b *Bus, stream string) *publisher {
 	return &publisher{
 		bus:     b,
 		stream:  stream,
+		facts:   stream == factStream,
 		timeout: b.opts.AckTimeout,
 		inbox:   b.link.conn.NewInbox(),
 		acks:    make(chan *nats.Msg, 2*maxBatch),
@@ -107,10 +117,18 @@ func (p *publisher) signal() {
 	}
 }
 
-// publish stores entries, in order, in as few batches as the bounds allow, each
+// together is how many bytes may go out at once.
+func (p *publisher) together() int {
+	if p.facts {
+		return maxBatchBytes
+	}
+	return min(maxFrameBytes, int(p.bus.link.conn.MaxPayload())-headerRoom)
+}
+
+// publish stores entries, in order, in as few groups as the bounds allow, each
 // awaited before the next.
 func (p *publisher) publish(ctx context.Context, entries []entry) error {
-	limit := int(p.bus.link.conn.MaxPayload()) - headerRoom
+	limit, together := int(p.bus.link.conn.MaxPayload())-headerRoom, p.together()
 	for _, e := range entries {
 		if len(e.data) > limit {
 			return fmt.Errorf("%w: %d bytes, the server takes %d", ErrTooLarge, len(e.data), limit)
@@ -118,8 +136,8 @@ func (p *publisher) publish(ctx context.Context, entries []entry) error {
 	}
 	for len(entries) > 0 {
 		n, size := 0, 0
-		for n < len(entries) && n < maxBatch && (n == 0 || size+len(entries[n].data) <= maxBatchBytes) {
-			size += len(entries[n].data)
+		for n < len(entries) && n < maxBatch && (n == 0 || size+len(entries[n].data)+1 <= together) {
+			size += len(entries[n].data) + 1
 			n++
 		}
 		if err := p.offer(ctx, &group{entries: entries[:n], bytes: size, done: make(chan error, 1)}); err != nil {
@@ -181,9 +199,9 @@ func (p *publisher) takeBack(g *group) bool {
 func (p *publisher) take() (groups []*group, messages int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	size := 0
+	size, together := 0, p.together()
 	for _, g := range p.queue {
-		if len(groups) > 0 && (messages+len(g.entries) > maxBatch || size+g.bytes > maxBatchBytes) {
+		if len(groups) > 0 && (p.facts || messages+len(g.entries) > maxBatch || size+g.bytes > together) {
 			break
 		}
 		g.sent = true
@@ -218,80 +236,36 @@ func (p *publisher) run() {
 		// Only now, so that what came while waiting goes along; callers that were
 		// just answered get a turn first, or two halves would take turns for ever.
 		runtime.Gosched()
-		if groups, messages := p.take(); len(groups) > 0 {
-			p.send(groups, messages)
+		switch groups, messages := p.take(); {
+		case len(groups) == 0: // taken back
+		case p.facts:
+			p.sendFacts(groups[0])
+		default:
+			p.sendFrame(groups, messages)
 		}
 		<-p.bus.writes
 	}
 }
 
-// send settles every group. A refusal of a batch is taken to the groups one by
-// one, so that only the guilty one learns of it.
-func (p *publisher) send(groups []*group, messages int) {
-	// As many groups as messages: nobody needs several stored together.
-	if messages == 1 || len(groups) == messages && !p.cost.batchIsCheaper(messages) {
-		p.sendSingly(groups)
-		return
-	}
-	err := p.sendBatch(groups, messages, false)
-	if !refused(err) {
+// sendFrame stores what groups hold as one message: all of it or nothing.
+func (p *publisher) sendFrame(groups []*group, messages int) {
+	start := time.Now()
+	m := &nats.Msg{Subject: groups[0].entries[0].subject, Data: groups[0].entries[0].data}
+	if messages > 1 {
+		p.frame = p.frame[:0]
 		for _, g := range groups {
-			g.settle(err)
+			p.frame = appendFrame(p.frame, g.entries)
 		}
-		return
+		m.Data = p.frame
 	}
-	p.bus.log.Warn("a batch was refused, trying its parts", "stream", p.stream, "messages", messages, "error", err)
-	for i := 0; i < len(groups); {
-		n := i
-		for n < len(groups) && len(groups[n].entries) == 1 {
-			n++
-		}
-		if n > i {
-			p.sendSingly(groups[i:n])
-			i = n
-			continue
-		}
-		groups[i].settle(p.sendBatch(groups[i:i+1], len(groups[i].entries), true))
-		i++
+	err := p.exchange(m)
+	if messages > 1 && errors.Is(err, ErrTooLarge) {
+		// Each event was within the limit, so it fell just now: those that are
+		// still within it pass when they come again.
+		err = fmt.Errorf("%w: a frame of %d events was refused: %s", ErrUnavailable, messages, err.Error())
 	}
-}
-
-// cost learns what sending costs, in seconds: an atomic batch has a fixed price
-// (the server stages it in a file of its own), single messages one fsync each.
-// On fast disks a dozen single messages are cheaper than a batch, on slow ones
-// three are not.
-type cost struct{ single, batch float64 }
-
-const (
-	costSmoothing  = 0.2
-	smallBatch     = 64 // beyond this the messages themselves show in a batch's time
-	firstCrossover = 8
-	maxCrossover   = 32
-)
-
-func (c *cost) batchIsCheaper(messages int) bool {
-	if messages > maxCrossover {
-		return true
+	p.bus.opts.Observer.published(p.stream, messages, false, time.Since(start), err)
+	for _, g := range groups {
+		g.settle(err)
 	}
-	if c.single == 0 || c.batch == 0 {
-		return messages >= firstCrossover
-	}
-	return float64(messages)*c.single > c.batch
-}
-
-func (c *cost) sentSingly(messages int, took time.Duration) {
-	c.single = smooth(c.single, took.Seconds()/float64(messages))
-}
-
-func (c *cost) sentBatch(messages int, took time.Duration) {
-	if messages <= smallBatch {
-		c.batch = smooth(c.batch, took.Seconds())
-	}
-}
-
-func smooth(old, sample float64) float64 {
-	if old == 0 {
-		return sample
-	}
-	return old + costSmoothing*(sample-old)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,19 +30,66 @@ func together(t *testing.T, b *jetstream.Bus, calls ...[]events.Inbound) []error
 	return errs
 }
 
-func TestRefusedBatchHarmsOnlyTheGuilty(t *testing.T) {
+// What waits together goes together, in the order it came.
+func TestWaitingCallersShareOneFrame(t *testing.T) {
 	t.Parallel()
-	var atomics atomic.Int64
-	s := natstest.Serve(t)
-	b := s.Embedded(t, one, func(o *jetstream.Options) {
-		o.Observer.Published = func(_ string, _ int, isAtomic bool, _ time.Duration, err error) {
-			if isAtomic && err != nil {
-				atomics.Add(1)
-			}
-		}
+	var sizes []int
+	b := natstest.Start(t, one, func(o *jetstream.Options) {
+		o.Observer.Published = func(_ string, n int, _ bool, _ time.Duration, _ error) { sizes = append(sizes, n) }
 	})
-	// An operator's limit that the client does not know of: only the server
-	// finds out, in the middle of a batch.
+	errs := together(t, b,
+		[]events.Inbound{event("ann", 0)},
+		[]events.Inbound{event("bob", 0), event("bob", 1), event("bob", 2)},
+		[]events.Inbound{event("cid", 0)})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range read(t, b, 0, 5) {
+		got = append(got, place(r)+" "+string(r.Event.ID))
+	}
+	if all := strings.Join(got, ", "); all != "1/0 ann-0, 1/1 bob-0, 1/2 bob-1, 1/3 bob-2, 1/4 cid-0" {
+		t.Errorf("stored %s", all)
+	}
+	b.Close()
+	if fmt.Sprint(sizes) != "[5]" {
+		t.Errorf("frames of %v", sizes)
+	}
+}
+
+// A too large event fails its own caller, none of whose events is stored.
+func TestTooLargeHarmsNobodyElse(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t, one)
+	large := event("large", 0)
+	large.Content.Text = strings.Repeat("x", 5<<20)
+	release := b.HoldWrites()
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			if err := b.Publish(within(t), event(fmt.Sprint("p", i), 0)); err != nil {
+				t.Errorf("neighbour %d: %v", i, err)
+			}
+		})
+		if err := b.Publish(within(t), event("large", 1), large); !errors.Is(err, jetstream.ErrTooLarge) {
+			t.Errorf("got %v", err)
+		}
+	}
+	b.AwaitQueued(t, 0, 20)
+	release()
+	wg.Wait()
+	if n := count(t, b); n != 20 {
+		t.Errorf("%d events stored", n)
+	}
+}
+
+// An operator's limit that comes while the bus runs refuses frames of events
+// that are within it: nobody is told that an event is too large, and starting
+// lifts the limit.
+func TestRefusedFrame(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	b := s.Embedded(t, one)
 	js := client(t, s)
 	stream, err := js.Stream(within(t), "PARLEY_IN_00")
 	if err != nil {
@@ -54,43 +100,27 @@ func TestRefusedBatchHarmsOnlyTheGuilty(t *testing.T) {
 	if _, err := js.UpdateStream(within(t), cfg); err != nil {
 		t.Fatal(err)
 	}
-	large := event("large", 0)
-	large.Content.Text = strings.Repeat("x", 5000)
 	var calls [][]events.Inbound
 	for i := range 20 {
-		calls = append(calls, []events.Inbound{event(fmt.Sprint("before", i), 0)})
+		calls = append(calls, []events.Inbound{event("ann", i)})
 	}
-	calls = append(calls,
-		[]events.Inbound{event("pair", 0), event("pair", 1)},
-		[]events.Inbound{large},
-		[]events.Inbound{event("mixed", 0), large, event("mixed", 2)},
-		[]events.Inbound{event("trio", 0), event("trio", 1), event("trio", 2)},
-	)
-	for i := range 20 {
-		calls = append(calls, []events.Inbound{event(fmt.Sprint("after", i), 0)})
-	}
-	errs := together(t, b, calls...)
-	stored := 0
-	for i, err := range errs {
-		guilty := i == 21 || i == 22
-		if guilty != errors.Is(err, jetstream.ErrTooLarge) || !guilty && err != nil {
+	for i, err := range together(t, b, calls...) {
+		if !errors.Is(err, jetstream.ErrUnavailable) || errors.Is(err, jetstream.ErrTooLarge) {
 			t.Errorf("caller %d: %v", i, err)
 		}
-		if !guilty {
-			stored += len(calls[i])
-		}
 	}
-	if atomics.Load() == 0 {
-		t.Error("no batch was refused: the test tests nothing")
+	if n := count(t, b); n != 0 {
+		t.Errorf("%d events of refused frames are stored", n)
 	}
-	for _, r := range read(t, b, 0, stored) {
-		if who := r.Event.Person.Identity.Value; who == "large" || who == "mixed" {
-			t.Errorf("a part of a refused call was stored: %s", who)
-		}
+	mustPublish(t, b, event("ann", 0))
+	large := event("large", 0)
+	large.Content.Text = strings.Repeat("x", 5000)
+	if err := b.Publish(within(t), large); !errors.Is(err, jetstream.ErrTooLarge) {
+		t.Errorf("alone: %v", err)
 	}
-	if st := state(t, b); st.Messages != uint64(stored) {
-		t.Errorf("%d messages stored, want %d", st.Messages, stored)
-	}
+	b.Close()
+	b = s.Embedded(t, one)
+	mustPublish(t, b, large)
 }
 
 func TestTooLargeNeverQueues(t *testing.T) {
@@ -125,30 +155,31 @@ func TestBackPressure(t *testing.T) {
 		for i := range 40 {
 			calls = append(calls, []events.Inbound{event("p", accepted+i)})
 		}
-		for _, err := range together(t, b, calls...) {
+		for i, err := range together(t, b, calls...) {
 			switch {
-			case err == nil:
+			case err == nil && full == nil:
 				accepted++
-			case errors.Is(err, jetstream.ErrBackPressure):
-				full = err
+			case errors.Is(err, jetstream.ErrBackPressure) && (i == 0 || full != nil):
+				full = err // for all of the frame
 			default:
 				t.Fatalf("after %d: %v", accepted, err)
 			}
 		}
 	}
-	if st := state(t, b); st.Messages != uint64(accepted) || st.FirstSeq != 1 {
-		t.Fatalf("%d messages from %d on, %d were accepted", st.Messages, st.FirstSeq, accepted)
+	st := state(t, b)
+	if n := count(t, b); n != accepted || st.FirstSeq != 1 {
+		t.Fatalf("%d events from %d on, %d were accepted", n, st.FirstSeq, accepted)
 	}
-	if n, err := b.Purge(within(t), 0, uint64(accepted/2), 0); err != nil || n == 0 {
+	if n, err := b.Purge(within(t), 0, st.LastSeq, 0); err != nil || n == 0 {
 		t.Fatalf("purged %d, %v", n, err)
 	}
 	mustPublish(t, b, event("p", accepted))
 }
 
-// A caller's events that need several batches stop at the first that fails.
+// A caller's events that need several frames stop at the first that fails.
 func TestCallerStopsAtFailure(t *testing.T) {
 	t.Parallel()
-	b := natstest.Start(t, one, func(o *jetstream.Options) { o.MaxBytes = 400 << 10 })
+	b := natstest.Start(t, one, func(o *jetstream.Options) { o.MaxBytes = 300 << 10 })
 	var evs []events.Inbound
 	for i := range 1200 {
 		evs = append(evs, event("ann", i))
@@ -156,11 +187,10 @@ func TestCallerStopsAtFailure(t *testing.T) {
 	if err := b.Publish(within(t), evs...); !errors.Is(err, jetstream.ErrBackPressure) {
 		t.Fatalf("got %v", err)
 	}
-	st := state(t, b)
-	if st.Messages != 500 {
-		t.Errorf("%d stored, want one whole batch", st.Messages)
+	if n := count(t, b); n != 500 {
+		t.Errorf("%d stored, want one whole frame", n)
 	}
-	for i, r := range read(t, b, 0, int(st.Messages)) {
+	for i, r := range read(t, b, 0, 500) {
 		if r.Event.Key.Message != fmt.Sprint(i) {
 			t.Fatalf("record %d is message %s", i, r.Event.Key.Message)
 		}

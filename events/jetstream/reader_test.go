@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -52,18 +53,14 @@ func TestReaderAcrossRestarts(t *testing.T) {
 		}
 	}()
 
-	next := map[string]int{}
-	var last uint64
+	next, o := map[string]int{}, order{}
 	for missing := callers * each; missing > 0; {
 		recs, err := r.Next(ctx, 7)
 		if err != nil {
 			t.Fatalf("%d missing: %v", missing, err)
 		}
 		for _, rec := range recs {
-			if rec.Seq != last+1 {
-				t.Fatalf("record %d after %d", rec.Seq, last)
-			}
-			last = rec.Seq
+			o.check(t, rec)
 			who := rec.Event.Person.Identity.Value
 			switch want := fmt.Sprint(next[who]); {
 			case rec.Event.Key.Message == want:
@@ -84,7 +81,8 @@ func TestReaderShowsGapsAndGarbage(t *testing.T) {
 	s := natstest.Serve(t)
 	b := s.Embedded(t, one)
 	js := client(t, s)
-	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	mustPublish(t, b, event("ann", 1))
+	mustPublish(t, b, event("ann", 2))
 	for _, garbage := range []string{"not JSON", "", `{"id": 5}`} {
 		if _, err := js.Publish(within(t), "parley.in.0", []byte(garbage)); err != nil {
 			t.Fatal(err)
@@ -137,6 +135,144 @@ func TestReaderShowsGapsAndGarbage(t *testing.T) {
 	}
 }
 
+// An undecodable line is one bad record; its neighbours are what they are.
+func TestGarbageInsideAFrame(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	b := s.Embedded(t, one)
+	frame := strings.Join([]string{`{"id":"a"}`, `{"id":`, ``, `{"id":"b"}`}, "\n")
+	if _, err := client(t, s).Publish(within(t), "parley.in.0", []byte(frame)); err != nil {
+		t.Fatal(err)
+	}
+	mustPublish(t, b, event("ann", 1))
+	check := func(how string, records []jetstream.Record) {
+		t.Helper()
+		var got []string
+		for _, r := range records {
+			got = append(got, fmt.Sprintf("%s %q %s %v", place(r), r.Data, r.Event.ID, r.Err != nil))
+		}
+		want := `1/0 "{\"id\":\"a\"}" a false, 1/1 "{\"id\":"  true, 1/2 ""  true, 1/3 "{\"id\":\"b\"}" b false`
+		if all := strings.Join(got, ", "); all != want {
+			t.Errorf("%s\ngot  %s\nwant %s", how, all, want)
+		}
+	}
+	check("read", read(t, b, 0, 5)[:4])
+	records, err := b.Get(within(t), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("got", records)
+	records = nil
+	if err := b.Scan(within(t), 0, 1, 1, func(r jetstream.Record) error {
+		records = append(records, r)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	check("scanned", records)
+	enough := errors.New("enough")
+	calls := 0
+	err = b.Scan(within(t), 0, 1, 0, func(jetstream.Record) error {
+		calls++
+		return enough
+	})
+	if calls != 1 || !errors.Is(err, enough) {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+}
+
+// Next never splits a frame, and fills up with whole ones that are there.
+func TestNextReturnsWholeFrames(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t, one)
+	n := 0
+	for _, size := range []int{3, 5, 1, 1, 2} {
+		var evs []events.Inbound
+		for range size {
+			evs = append(evs, event("ann", n))
+			n++
+		}
+		mustPublish(t, b, evs...)
+	}
+	r, err := b.Reader(within(t), 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	r.AwaitRead(t, 5)
+	for _, c := range []struct {
+		limit int
+		want  string
+	}{
+		{2, "1/0 1/1 1/2"}, // larger than the limit: alone
+		{6, "2/0 2/1 2/2 2/3 2/4 3/0"},
+		{2, "4/0"}, // the next has two
+		{0, "5/0 5/1"},
+	} {
+		recs, err := r.Next(within(t), c.limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, rec := range recs {
+			got = append(got, place(rec))
+		}
+		if all := strings.Join(got, " "); all != c.want {
+			t.Errorf("at most %d: %s, want %s", c.limit, all, c.want)
+		}
+	}
+}
+
+// A scan goes on where it was when its consumer or the server goes.
+func TestScanResumes(t *testing.T) {
+	t.Parallel()
+	for name, disturb := range map[string]func(t *testing.T, s *natstest.Server){
+		"restart": func(t *testing.T, s *natstest.Server) {
+			s.Stop(t)
+			s.Start(t)
+		},
+		"deleted consumer": func(t *testing.T, s *natstest.Server) {
+			js := client(t, s)
+			stream, err := js.Stream(within(t), "PARLEY_IN_00")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name := range stream.ConsumerNames(within(t)).Name() {
+				if err := stream.DeleteConsumer(within(t), name); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := natstest.Serve(t)
+			b := s.Dial(t, one)
+			const frames, each = 60, 4 // more bytes than one request asks for
+			for i := range frames {
+				var evs []events.Inbound
+				for k := range each {
+					ev := event("ann", i*each+k)
+					ev.Content.Text = strings.Repeat("x", 100<<10)
+					evs = append(evs, ev)
+				}
+				mustPublish(t, b, evs...)
+			}
+			n, o := 0, order{}
+			err := b.Scan(within(t), 0, 1, 0, func(r jetstream.Record) error {
+				o.check(t, r)
+				if n++; n == 7 {
+					disturb(t, s)
+				}
+				return nil
+			})
+			if err != nil || n != frames*each {
+				t.Errorf("%d records, %v", n, err)
+			}
+		})
+	}
+}
+
 func TestReaderEnds(t *testing.T) {
 	t.Parallel()
 	b := natstest.Start(t, one)
@@ -149,7 +285,8 @@ func TestReaderEnds(t *testing.T) {
 	if _, err := r.Next(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
-	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	mustPublish(t, b, event("ann", 1))
+	mustPublish(t, b, event("ann", 2))
 	if got := readFrom(t, r, 1); got[0].Seq != 1 {
 		t.Errorf("got %d", got[0].Seq)
 	}
@@ -176,7 +313,8 @@ func TestReaderOfReplacedStream(t *testing.T) {
 	t.Parallel()
 	s := natstest.Serve(t)
 	b := s.Embedded(t, one)
-	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	mustPublish(t, b, event("ann", 1))
+	mustPublish(t, b, event("ann", 2))
 	if _, err := b.Reader(within(t), 0, 3); !errors.Is(err, jetstream.ErrReplaced) {
 		t.Errorf("ahead: %v", err)
 	}

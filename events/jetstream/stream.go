@@ -59,16 +59,15 @@ func (b *Bus) prepare(ctx context.Context) error {
 
 func (b *Bus) inboundConfig(p int) natsjs.StreamConfig {
 	return natsjs.StreamConfig{
-		Name:               inboundStream(p),
-		Description:        "Parley: accepted events of one partition",
-		Subjects:           []string{inboundSubject(p)},
-		Retention:          natsjs.LimitsPolicy,
-		Discard:            natsjs.DiscardNew, // back-pressure, never drop
-		Storage:            natsjs.FileStorage,
-		Replicas:           b.opts.Replicas,
-		MaxBytes:           b.opts.MaxBytes,
-		AllowAtomicPublish: true,
-		Metadata:           map[string]string{partitionsKey: strconv.Itoa(b.opts.Partitions)},
+		Name:        inboundStream(p),
+		Description: "Parley: accepted events of one partition",
+		Subjects:    []string{inboundSubject(p)},
+		Retention:   natsjs.LimitsPolicy,
+		Discard:     natsjs.DiscardNew, // back-pressure, never drop
+		Storage:     natsjs.FileStorage,
+		Replicas:    b.opts.Replicas,
+		MaxBytes:    b.opts.MaxBytes,
+		Metadata:    map[string]string{partitionsKey: strconv.Itoa(b.opts.Partitions)},
 	}
 }
 
@@ -140,11 +139,13 @@ func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error 
 	}
 	next := have // what an operator added, such as placement, stays
 	next.Replicas, next.MaxBytes, next.MaxAge = want.Replicas, want.MaxBytes, want.MaxAge
-	next.AllowAtomicPublish = true
+	next.MaxMsgSize = -1 // frames grow with load, whatever the size of an event
+	next.AllowAtomicPublish = have.AllowAtomicPublish || want.AllowAtomicPublish
 	if next.MaxAge > 0 {
 		next.Duplicates = min(next.Duplicates, next.MaxAge) // unused, but the server insists
 	}
-	if next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes && next.MaxAge == have.MaxAge && have.AllowAtomicPublish {
+	if next.Replicas == have.Replicas && next.MaxBytes == have.MaxBytes && next.MaxAge == have.MaxAge &&
+		next.MaxMsgSize == have.MaxMsgSize && next.AllowAtomicPublish == have.AllowAtomicPublish {
 		return nil
 	}
 	b.log.Info("changing limits of a stream", "stream", want.Name, "replicas", next.Replicas, "max_bytes", next.MaxBytes, "max_age", next.MaxAge)

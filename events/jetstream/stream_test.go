@@ -95,7 +95,8 @@ func TestStreamStateSurvivesRestart(t *testing.T) {
 	if empty.FirstSeq != 1 || empty.LastSeq != 0 || !empty.Oldest.IsZero() || empty.Identity == "" {
 		t.Errorf("empty: %+v", empty)
 	}
-	mustPublish(t, b, event("ann", 1), event("ann", 2))
+	mustPublish(t, b, event("ann", 1))
+	mustPublish(t, b, event("ann", 2), event("ann", 3))
 	before := state(t, b)
 	b.Close()
 	s.Stop(t)
@@ -107,8 +108,8 @@ func TestStreamStateSurvivesRestart(t *testing.T) {
 	if before.FirstSeq != 1 || before.LastSeq != 2 || before.Messages != 2 || before.Oldest.IsZero() || before.Name != "PARLEY_IN_00" {
 		t.Errorf("%+v", before)
 	}
-	if got := read(t, b, 0, 2); got[1].Event.ID != "ann-2" {
-		t.Errorf("read %s", got[1].Event.ID)
+	if got := read(t, b, 0, 3); got[2].Event.ID != "ann-3" || got[2].Seq != 2 {
+		t.Errorf("read %s at %s", got[2].Event.ID, place(got[2]))
 	}
 }
 
