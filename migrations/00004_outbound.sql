@@ -104,6 +104,20 @@ $$;
 CREATE TRIGGER parley_deliveries_queued AFTER INSERT ON parley_deliveries
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_deliveries_queued();
 
+-- Tells the dispatchers to look at the channels: the first reply on a new one
+-- must not wait until they do so by themselves.
+-- +goose StatementBegin
+CREATE FUNCTION parley_channels_changed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    -- Without a channel, for one that is new is none of theirs yet.
+    PERFORM pg_notify('parley_delivery', '');
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER parley_channels_changed AFTER INSERT OR UPDATE ON parley_channels
+    FOR EACH STATEMENT EXECUTE FUNCTION parley_channels_changed();
+
 CREATE TABLE parley_attempts (
     delivery_id   bigint      NOT NULL,
     part          smallint    NOT NULL,
@@ -141,5 +155,6 @@ GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
+DROP TRIGGER parley_channels_changed ON parley_channels;
 DROP TABLE parley_attempts, parley_lanes, parley_deliveries;
-DROP FUNCTION parley_deliveries_queued;
+DROP FUNCTION parley_deliveries_queued, parley_channels_changed;

@@ -156,6 +156,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		disp, err := dispatcher.New(dispatcher.Options{
 			Store: db, Factories: factories(), OpenSecrets: secretsOpener(s.keys), PublicURL: s.cfg.PublicURL,
 			Logger: s.log.With("role", roleDispatcher), Registerer: s.reg, Owner: ownerName(),
+			SendDeadline: s.cfg.SendDeadline,
 		})
 		if err != nil {
 			return err

@@ -50,6 +50,9 @@ type Config struct {
 	NoMigrate  bool
 	Version    string
 	Logger     *slog.Logger
+	// SendDeadline is how long one request to a provider may take, 20 s by
+	// default; see dispatcher.Options.
+	SendDeadline time.Duration
 	// Sandbox is the address of the stand-in providers, for people to find.
 	Sandbox string
 	// StopTimeout is how long the shutdown may take, 30 s by default.

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -91,6 +93,21 @@ func newLogger(w io.Writer, format string, debug bool) (*slog.Logger, error) {
 	return nil, errorf("there is no log format %q; use text or json", format)
 }
 
+// sendDeadline is the flag's value, or else the environment's.
+func sendDeadline(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
+	text := os.Getenv("PARLEY_SEND_DEADLINE")
+	if text != "" && !cmd.Flags().Changed("send-deadline") {
+		var err error
+		if flag, err = time.ParseDuration(text); err != nil {
+			return 0, fmt.Errorf("PARLEY_SEND_DEADLINE: %w", err)
+		}
+	}
+	if flag < time.Second {
+		return 0, fmt.Errorf("a send deadline of %s is too short; give providers at least 1s", flag)
+	}
+	return flag, nil
+}
+
 func serveCmd(a *app) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
@@ -106,6 +123,9 @@ With an external database it needs a secret key, which seals the channels' crede
 			if err != nil {
 				return err
 			}
+			if cfg.SendDeadline, err = sendDeadline(cmd, cfg.SendDeadline); err != nil {
+				return &usageError{cmd, err}
+			}
 			return Run(cmd.Context(), cfg)
 		},
 	}
@@ -113,6 +133,8 @@ With an external database it needs a secret key, which seals the channels' crede
 	f.addExternal(cmd)
 	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
 	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
+	cmd.Flags().DurationVar(&f.cfg.SendDeadline, "send-deadline", 20*time.Second,
+		"how long a provider may take to answer a send; a process that died keeps its channels for half as long again (PARLEY_SEND_DEADLINE)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
 	return cmd
 }

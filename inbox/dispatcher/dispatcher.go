@@ -51,8 +51,8 @@ type Options struct {
 	// default. What has not answered by then is uncertain, and holds its lane for
 	// twice as long.
 	SendDeadline time.Duration
-	// LeaseTTL is how long a dead process's channels wait for their next owner,
-	// 30 s by default; longer than SendDeadline.
+	// LeaseTTL is how long a dead process's channels wait for their next owner;
+	// longer than SendDeadline: by default half as long again, and 5 s at least.
 	LeaseTTL time.Duration
 	// Concurrency is how many requests one channel has under way, 256 by default.
 	Concurrency int
@@ -68,12 +68,16 @@ type Options struct {
 	ProbeEvery time.Duration
 }
 
+// minLeaseTTL leaves a slow database and a busy machine the time to renew: that
+// is asked for after a third.
+const minLeaseTTL = 5 * time.Second
+
 func (o *Options) defaults() error {
 	if o.Store == nil || len(o.Factories) == 0 {
 		return errors.New("dispatcher: Store and Factories are needed")
 	}
 	setDefault(&o.SendDeadline, 20*time.Second)
-	setDefault(&o.LeaseTTL, 30*time.Second)
+	setDefault(&o.LeaseTTL, max(3*o.SendDeadline/2, minLeaseTTL))
 	setDefault(&o.PollEvery, 2*time.Second)
 	setDefault(&o.RefreshEvery, 2*time.Second)
 	setDefault(&o.RetryFirst, time.Second)
@@ -136,6 +140,8 @@ type Dispatcher struct {
 	// broken remembers the versions of channels whose adapters could not be
 	// built, so as to say so once; the supervisor's alone.
 	broken map[events.ChannelID]int64
+	// look makes the supervisor look at the channels now.
+	look chan struct{}
 	// wg counts runners; late what waits for answers beyond the deadline, until
 	// life ends with Run.
 	wg, late sync.WaitGroup
@@ -154,7 +160,7 @@ func New(opts Options) (*Dispatcher, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	return &Dispatcher{
-		life: life, end: end,
+		life: life, end: end, look: make(chan struct{}, 1),
 		opts: opts, db: opts.Store, log: opts.Logger, metrics: m,
 		runners: make(map[events.ChannelID]*runner), broken: make(map[events.ChannelID]int64),
 	}, nil
@@ -181,13 +187,33 @@ func (d *Dispatcher) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := d.db.ListenDeliveries(ctx, func() {
 			pauses.Reset()
+			d.lookNow()
 			d.wakeAll() // for what was queued while nobody listened
-		}, d.wake)
+		}, d.told)
 		if ctx.Err() != nil {
 			return
 		}
 		d.log.WarnContext(ctx, "not told of queued deliveries, polling only", slog.Any("error", err))
 		pause(ctx, pauses.NextBackOff())
+	}
+}
+
+// told is called with the channel on which something was queued, or with none
+// when a channel was added or changed.
+func (d *Dispatcher) told(id events.ChannelID) {
+	if id == "" {
+		d.lookNow()
+		return
+	}
+	d.wake(id)
+}
+
+// lookNow makes the supervisor look at the channels. It may be called by
+// anybody.
+func (d *Dispatcher) lookNow() {
+	select {
+	case d.look <- struct{}{}:
+	default: // a look is ahead already
 	}
 }
 

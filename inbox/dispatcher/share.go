@@ -31,7 +31,7 @@ func (d *Dispatcher) supervise(ctx context.Context) {
 				d.log.WarnContext(ctx, "channels could not be looked up", slog.Any("error", err))
 			}
 		}
-		if !pause(ctx, around(d.opts.RefreshEvery)) {
+		if !d.untilLook(ctx) {
 			break
 		}
 	}
@@ -43,6 +43,21 @@ func (d *Dispatcher) supervise(ctx context.Context) {
 	d.wg.Wait()
 	if self != nil {
 		d.release(ctx, *self)
+	}
+}
+
+// untilLook waits until it is time to look at the channels again, and reports
+// false when ctx ended first.
+func (d *Dispatcher) untilLook(ctx context.Context) bool {
+	timer := time.NewTimer(around(d.opts.RefreshEvery))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-d.look:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -234,6 +249,7 @@ func (d *Dispatcher) take(ctx context.Context, ch events.Channel) error {
 		d.mu.Lock()
 		delete(d.runners, ch.ID)
 		d.mu.Unlock()
+		d.lookNow() // for who wants it back already
 	})
 	return nil
 }
