@@ -249,14 +249,12 @@ func TestScanResumes(t *testing.T) {
 			s := natstest.Serve(t)
 			b := s.Dial(t, one)
 			const frames, each = 60, 4 // more bytes than one request asks for
-			for i := range frames {
-				var evs []events.Inbound
-				for k := range each {
-					ev := event("ann", i*each+k)
-					ev.Content.Text = strings.Repeat("x", 100<<10)
-					evs = append(evs, ev)
+			js := client(t, s)
+			line := strings.Repeat("x", 100<<10)
+			for range frames {
+				if _, err := js.Publish(within(t), "parley.in.0", []byte(strings.Repeat(line+"\n", each-1)+line)); err != nil {
+					t.Fatal(err)
 				}
-				mustPublish(t, b, evs...)
 			}
 			n, o := 0, order{}
 			err := b.Scan(within(t), 0, 1, 0, func(r jetstream.Record) error {
