@@ -58,7 +58,7 @@ const (
 	// work. Measured on two busy cores, four partitions, medians of four runs:
 	// 32 callers got 7,000 events a second stored with one, 12,000 with two,
 	// 10,000 with no limit; 256 callers 27,000, 35,000 and 38,000, the last in
-	// half as many more frames.
+	// half again as many frames.
 	embeddedWrites = 2
 )
 
