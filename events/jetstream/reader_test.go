@@ -43,7 +43,7 @@ func TestReaderAcrossRestarts(t *testing.T) {
 			}
 		})
 	}
-	go func() { // two restarts in the midst of it
+	wg.Go(func() { // two restarts in the midst of it
 		for range 2 {
 			for range callers * each / 4 {
 				<-progress
@@ -51,7 +51,7 @@ func TestReaderAcrossRestarts(t *testing.T) {
 			s.Stop(t)
 			s.Start(t)
 		}
-	}()
+	})
 
 	next, o := map[string]int{}, order{}
 	for missing := callers * each; missing > 0; {
