@@ -158,9 +158,16 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_members TO parley_api;
 -- deleted only with its tenant, so looking when it is written is enough.
 -- +goose StatementBegin
 CREATE FUNCTION parley_own_channel() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stray boolean;
 BEGIN
-    IF EXISTS (SELECT FROM (SELECT DISTINCT tenant_id, channel_id FROM added WHERE channel_id IS NOT NULL) a
-                WHERE NOT EXISTS (SELECT FROM parley_channels c WHERE c.id = a.channel_id AND c.tenant_id = a.tenant_id)) THEN
+    IF TG_LEVEL = 'ROW' THEN
+        stray := NOT EXISTS (SELECT FROM parley_channels c WHERE c.id = NEW.channel_id AND c.tenant_id = NEW.tenant_id);
+    ELSE
+        stray := EXISTS (SELECT FROM (SELECT DISTINCT tenant_id, channel_id FROM added WHERE channel_id IS NOT NULL) a
+            WHERE NOT EXISTS (SELECT FROM parley_channels c WHERE c.id = a.channel_id AND c.tenant_id = a.tenant_id));
+    END IF;
+    IF stray THEN
         RAISE EXCEPTION 'a row of % names a channel that its tenant does not have', TG_TABLE_NAME
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = TG_ARGV[0], TABLE = TG_TABLE_NAME;
     END IF;
@@ -170,8 +177,8 @@ $$;
 -- +goose StatementEnd
 CREATE TRIGGER parley_members_channel AFTER INSERT ON crm_chat_members
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_members_channel');
-CREATE TRIGGER parley_members_channel_changed AFTER UPDATE ON crm_chat_members
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_members_channel');
+CREATE TRIGGER parley_members_channel_changed AFTER UPDATE OF channel_id ON crm_chat_members
+    FOR EACH ROW WHEN (NEW.channel_id IS NOT NULL AND NEW.channel_id IS DISTINCT FROM OLD.channel_id) EXECUTE FUNCTION parley_own_channel('parley_members_channel');
 
 -- A member is a user or a client. A CHECK would also stop the ON DELETE SET
 -- NULL that makes a user a former agent; that one is an UPDATE inside a trigger
@@ -256,8 +263,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON crm_chat_messages TO parley_api;
 
 CREATE TRIGGER parley_messages_channel AFTER INSERT ON crm_chat_messages
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_messages_channel');
-CREATE TRIGGER parley_messages_channel_changed AFTER UPDATE ON crm_chat_messages
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION parley_own_channel('parley_messages_channel');
+CREATE TRIGGER parley_messages_channel_changed AFTER UPDATE OF channel_id ON crm_chat_messages
+    FOR EACH ROW WHEN (NEW.channel_id IS NOT NULL AND NEW.channel_id IS DISTINCT FROM OLD.channel_id) EXECUTE FUNCTION parley_own_channel('parley_messages_channel');
 
 -- Programs written for the CRM schema insert a message without knowing of seq
 -- and direction: give them both, and move the chat along. Never a send: only a
