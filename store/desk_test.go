@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,9 @@ func newDeskWorld(t *testing.T) *deskWorld {
 	}
 	w.operator = operator.ID
 	w.channel = w.addChannel("Support").ID
-	if err := w.db.EnsurePartitions(t.Context(), []store.PartitionStream{{Name: "TEST", Identity: "1", First: 1}}); err != nil {
+	if err := w.db.EnsurePartitions(t.Context(), func(context.Context) ([]store.PartitionStream, error) {
+		return []store.PartitionStream{{Name: "TEST", Identity: "1", First: 1}}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if w.lease, err = w.db.TakePartition(t.Context(), t.Name(), time.Hour); err != nil || w.lease == nil {

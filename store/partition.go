@@ -64,9 +64,16 @@ type PartitionLease struct {
 }
 
 // EnsurePartitions makes the rows of new streams and refuses streams that are
-// not the ones the ledger answers for.
-func (db *DB) EnsurePartitions(ctx context.Context, streams []PartitionStream) error {
-	return db.asWorker(ctx, func(tx pgx.Tx) error {
+// not the ones the ledger answers for. It reads the streams twice: once to make
+// the rows, and once after the ledger was read, because other routers move it
+// along meanwhile and a stream that was read before would seem to end too early.
+func (db *DB) EnsurePartitions(ctx context.Context, read func(context.Context) ([]PartitionStream, error)) error {
+	streams, err := read(ctx)
+	if err != nil {
+		return err
+	}
+	var known []Partition
+	if err := db.asWorker(ctx, func(tx pgx.Tx) (err error) {
 		for _, s := range streams {
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO parley_partitions (partition, stream, stream_identity, base_seq, last_seq)
@@ -75,12 +82,15 @@ func (db *DB) EnsurePartitions(ctx context.Context, streams []PartitionStream) e
 				return err
 			}
 		}
-		known, err := partitions(ctx, tx)
-		if err != nil {
-			return err
-		}
-		return checkStreams(known, streams)
-	})
+		known, err = partitions(ctx, tx)
+		return err
+	}); err != nil {
+		return err
+	}
+	if streams, err = read(ctx); err != nil {
+		return err
+	}
+	return checkStreams(known, streams)
 }
 
 // checkStreams holds the ledger's rows against the bus's streams.

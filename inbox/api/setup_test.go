@@ -110,7 +110,9 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.db.EnsurePartitions(t.Context(), []store.PartitionStream{{Name: "TEST", Identity: "1", First: 1}}); err != nil {
+	if err := w.db.EnsurePartitions(t.Context(), func(context.Context) ([]store.PartitionStream, error) {
+		return []store.PartitionStream{{Name: "TEST", Identity: "1", First: 1}}, nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if w.lease, err = w.db.TakePartition(t.Context(), t.Name(), time.Hour); err != nil || w.lease == nil {

@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -15,16 +16,44 @@ import (
 // register makes the ledger's rows without a router.
 func (w *world) register() {
 	w.t.Helper()
-	states, err := w.bus.Streams(w.ctx)
-	if err != nil {
+	if err := w.db.EnsurePartitions(w.ctx, w.streams); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// streams is what the ledger wants to know of the bus.
+func (w *world) streams(ctx context.Context) ([]store.PartitionStream, error) {
+	states, err := w.bus.Streams(ctx)
 	streams := make([]store.PartitionStream, len(states))
 	for i, s := range states {
 		streams[i] = store.PartitionStream{Partition: s.Partition, Name: s.Name, Identity: s.Identity, First: s.FirstSeq, Last: s.LastSeq}
 	}
-	if err := w.db.EnsurePartitions(w.ctx, streams); err != nil {
-		w.t.Fatal(err)
+	return streams, err
+}
+
+// TestStartBesideBusyRouters starts while another router moves on between the
+// look at the streams and the look at the ledger.
+func TestStartBesideBusyRouters(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.register()
+	w.route()
+	read := func(ctx context.Context) ([]store.PartitionStream, error) {
+		streams, err := w.streams(ctx)
+		w.publishEverywhere(1)
+		w.drained()
+		return streams, err
+	}
+	first := true
+	err := w.db.EnsurePartitions(w.ctx, func(ctx context.Context) ([]store.PartitionStream, error) {
+		if first {
+			first = false
+			return read(ctx)
+		}
+		return w.streams(ctx)
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

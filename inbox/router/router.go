@@ -114,11 +114,9 @@ func (r *Router) Run(ctx context.Context) error {
 // register makes the ledger's rows and checks that the streams are its own.
 func (r *Router) register(ctx context.Context) error {
 	return wait(ctx, r.log, "checking the streams against the ledger", func() error {
-		streams, err := partitionStreams(ctx, r.bus)
-		if err != nil {
-			return err
-		}
-		return permanentIfOurs(r.db.EnsurePartitions(ctx, streams))
+		return permanentIfOurs(r.db.EnsurePartitions(ctx, func(ctx context.Context) ([]store.PartitionStream, error) {
+			return partitionStreams(ctx, r.bus)
+		}))
 	})
 }
 
