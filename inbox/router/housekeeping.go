@@ -30,6 +30,10 @@ func (r *Router) housekeeping(ctx context.Context) {
 		if err := r.expire(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("updates without a message stay waiting", "error", err)
 		}
+		// Every router's life leaves a row by which it was counted.
+		if err := r.db.SweepLeases(ctx, "router:", time.Hour); err != nil && ctx.Err() == nil {
+			r.log.Warn("presence of routers long gone stays", "error", err)
+		}
 	}
 }
 
