@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -135,27 +134,4 @@ func (db *DB) WithoutEvidence(ctx context.Context, partition, incarnation int, l
 		return err
 	})
 	return missing, err
-}
-
-// DeliveryTotals counts deliveries by state and attempts without an outcome.
-type DeliveryTotals struct {
-	State  string        `db:"state"`
-	Count  int64         `db:"count"`
-	Oldest time.Duration `db:"oldest"`
-}
-
-// DeliveryTotals counts every tenant's deliveries by state.
-func (db *DB) DeliveryTotals(ctx context.Context) ([]DeliveryTotals, error) {
-	var list []DeliveryTotals
-	err := db.asWorker(ctx, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT state, count(*), clock_timestamp() - min(created_at) AS oldest
-			  FROM parley_deliveries GROUP BY 1 ORDER BY 1`)
-		if err != nil {
-			return err
-		}
-		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[DeliveryTotals])
-		return err
-	})
-	return list, err
 }

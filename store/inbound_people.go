@@ -25,8 +25,12 @@ type person struct {
 	client   int64
 	blocked  bool
 	routedBy string
-	// stray is set when the event's channel is not one of its tenant.
-	stray bool
+}
+
+// tenantChannel is a channel as an event claims it.
+type tenantChannel struct {
+	tenant  events.TenantID
+	channel events.ChannelID
 }
 
 // personKey tells senders of a batch apart.
@@ -105,13 +109,20 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	})
 	b.queueMembers(&q, b.people, routedByMember)
 	all := slices.Concat(b.messages, b.updates, b.ignored)
-	theirs := make(map[int]bool)
-	tenants, channels := make([]string, len(all)), make([]string, len(all))
-	for i, in := range all {
-		tenants[i], channels[i] = string(in.event.Tenant), string(in.event.Channel)
+	// A batch has many events and few channels: each is asked about once.
+	theirs := make(map[tenantChannel]bool)
+	var asked []tenantChannel
+	var tenants, channels []string
+	for _, in := range all {
+		tc := tenantChannel{in.event.Tenant, in.event.Channel}
+		if _, known := theirs[tc]; !known {
+			theirs[tc] = false
+			asked = append(asked, tc)
+			tenants, channels = append(tenants, string(tc.tenant)), append(channels, string(tc.channel))
+		}
 	}
 	q.Queue(sqlChannels, tenants, channels).Query(func(rows pgx.Rows) error {
-		return eachOrd(rows, func(i int) { theirs[i] = true })
+		return eachOrd(rows, func(i int) { theirs[asked[i]] = true })
 	})
 	q.Queue(`SELECT EXISTS (SELECT FROM parley_updates WHERE applied_at IS NULL)`).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&b.anyWaiting)
@@ -119,14 +130,11 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 		return err
 	}
-	for i, in := range all {
-		if !theirs[i] {
+	for _, in := range all {
+		if !theirs[tenantChannel{in.event.Tenant, in.event.Channel}] {
 			b.records[in.ord].Unstorable = &Unstorable{Reason: fmt.Sprintf(
 				"Channel %s is not known in tenant %s: it was removed, or the event is from another installation.", in.event.Channel, in.event.Tenant)}
 			b.result.Outcomes[in.ord] = Quarantined
-			if in.who != nil {
-				in.who.stray = true
-			}
 		}
 	}
 	kept := b.messages[:0]

@@ -2,7 +2,6 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"parley/events"
@@ -42,18 +41,4 @@ func (r *Router) parseAgain(ctx context.Context, data []byte) ([]events.Inbound,
 		return nil, &inbox.Error{Code: inbox.Invalid, Message: "The adapter finds nothing in the provider's payload."}
 	}
 	return list, nil
-}
-
-// Preview decodes a quarantined event for people: indented JSON where it is
-// JSON at all.
-func Preview(data []byte) string {
-	var v any
-	if json.Unmarshal(data, &v) != nil {
-		return string(data)
-	}
-	out, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return string(data)
-	}
-	return string(out)
 }
