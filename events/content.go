@@ -22,7 +22,16 @@ const (
 	Sticker     ContentType = "sticker"
 	Place       ContentType = "location"
 	ContactCard ContentType = "contact"
-	Service     ContentType = "service"
+	// Poll is a question with options, Dice a thrown die or slot machine, Story a
+	// story somebody shared.
+	Poll  ContentType = "poll"
+	Dice  ContentType = "dice"
+	Story ContentType = "story"
+	// Button is a button or list entry that a person pressed.
+	Button ContentType = "button"
+	// Letter is an email; Content.Mail holds its head.
+	Letter  ContentType = "email"
+	Service ContentType = "service"
 	// Unsupported is stored raw, shown, and can be replayed once an adapter
 	// understands it; Content.Unsupported says what it was.
 	Unsupported ContentType = "unsupported"
@@ -38,6 +47,13 @@ type Content struct {
 	Attachments []Attachment `json:"attachments,omitempty"`
 	Location    *Location    `json:"location,omitempty"`
 	Contact     *Contact     `json:"contact,omitempty"`
+	Poll        *PollCard    `json:"poll,omitempty"`
+	Pressed     *Pressed     `json:"pressed,omitempty"`
+	Mail        *Mail        `json:"mail,omitempty"`
+	Referral    *Referral    `json:"referral,omitempty"`
+	// Topic is the provider's id of the thread within the chat, empty outside of
+	// one.
+	Topic string `json:"topic,omitempty"`
 	// ReplyTo names the message this one answers, in the provider's terms.
 	ReplyTo *MessageKey `json:"reply_to,omitempty"`
 	// Quote is the part of it that was quoted.
@@ -73,7 +89,28 @@ type Attachment struct {
 	Height int   `json:"height,omitempty"`
 	// Duration is in seconds.
 	Duration int `json:"duration,omitempty"`
+	// Role is empty for a file that the sender attached.
+	Role AttachmentRole `json:"role,omitempty"`
+	// ContentID names an inline part that the HTML body shows (RFC 2392),
+	// without angle brackets.
+	ContentID string `json:"content_id,omitempty"`
+	// InRaw says that the bytes are within the event's own payload: Ref is for
+	// transports.RawMediaOpener.
+	InRaw bool `json:"in_raw,omitempty"`
 }
+
+// AttachmentRole says what an attachment is to its message.
+type AttachmentRole string
+
+// The roles of attachments that nobody attached as files.
+const (
+	// InlineImage is shown within the HTML body.
+	InlineImage AttachmentRole = "inline"
+	// HTMLBody is the mail as HTML, unsanitised.
+	HTMLBody AttachmentRole = "html"
+	// RawMail is the mail as it came (RFC 5322).
+	RawMail AttachmentRole = "raw"
+)
 
 // Location is a point in WGS 84 degrees.
 type Location struct {
@@ -81,6 +118,71 @@ type Location struct {
 	Longitude float64 `json:"longitude"`
 	Title     string  `json:"title,omitempty"`
 	Address   string  `json:"address,omitempty"`
+	// Live is true while the point follows the person.
+	Live bool `json:"live,omitempty"`
+}
+
+// PollCard is a poll as it stood when it was sent.
+type PollCard struct {
+	Question string   `json:"question"`
+	Options  []string `json:"options"`
+}
+
+// Pressed is what a pressed button says.
+type Pressed struct {
+	// Label is what the person saw, empty when the provider does not say.
+	Label string `json:"label,omitempty"`
+	// Payload is what the button was made with.
+	Payload string `json:"payload,omitempty"`
+}
+
+// Referral is the advertisement or page that a conversation came from.
+type Referral struct {
+	Source   string `json:"source,omitempty"`
+	ID       string `json:"id,omitempty"`
+	URL      string `json:"url,omitempty"`
+	Headline string `json:"headline,omitempty"`
+	Body     string `json:"body,omitempty"`
+}
+
+// Mail is the head of an email (RFC 5322), decoded. Message ids are without
+// angle brackets.
+type Mail struct {
+	Subject string        `json:"subject,omitempty"`
+	From    MailAddress   `json:"from"`
+	ReplyTo []MailAddress `json:"reply_to,omitempty"`
+	To      []MailAddress `json:"to,omitempty"`
+	Cc      []MailAddress `json:"cc,omitempty"`
+
+	MessageID  string   `json:"message_id"`
+	InReplyTo  []string `json:"in_reply_to,omitempty"`
+	References []string `json:"references,omitempty"`
+
+	// Quoted is the byte offset in Content.Text at which only quoted text
+	// follows; 0 when there is none, or nothing else.
+	Quoted int `json:"quoted,omitempty"`
+	// Automatic is why no program may answer it (RFC 3834): "auto-replied",
+	// "auto-generated", "list" or "bulk"; empty when a person wrote it.
+	Automatic string `json:"automatic,omitempty"`
+	// DMARC is what the mailbox's own server found: "pass", "fail" or "none";
+	// empty when it does not say.
+	DMARC     string `json:"dmarc,omitempty"`
+	Signed    bool   `json:"signed,omitempty"`
+	Encrypted bool   `json:"encrypted,omitempty"`
+	// ChatToken is the token of the plus-address that was written to, verified:
+	// the chat that this mail answers in.
+	ChatToken string `json:"chat_token,omitempty"`
+	// BodyHash is the hex SHA-256 of the content: the same MessageID with another
+	// hash is another message, with the same hash in two mailboxes one.
+	BodyHash string `json:"body_hash,omitempty"`
+	// Unreadable says why the mail could not be read; its raw form is attached.
+	Unreadable string `json:"unreadable,omitempty"`
+}
+
+// MailAddress is one mailbox.
+type MailAddress struct {
+	Name    string `json:"name,omitempty"`
+	Address string `json:"address"`
 }
 
 // Contact is a contact card that somebody shared.
@@ -117,6 +219,18 @@ func (c Content) Plain() string {
 			break
 		}
 		return strings.TrimSpace(fmt.Sprintf("[contact %s %s", strings.TrimSpace(c.Contact.FirstName+" "+c.Contact.LastName), c.Contact.Phone)) + "]"
+	case Poll:
+		if c.Poll != nil {
+			return "[poll " + c.Poll.Question + "]"
+		}
+	case Button:
+		if c.Pressed != nil && c.Pressed.Label != "" {
+			return "[button " + c.Pressed.Label + "]"
+		}
+	case Letter:
+		if c.Mail != nil && c.Mail.Subject != "" {
+			return "[email " + c.Mail.Subject + "]"
+		}
 	case Unsupported:
 		if c.Unsupported != "" {
 			return "[unsupported: " + c.Unsupported + "]"

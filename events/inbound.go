@@ -19,7 +19,8 @@ const (
 	// StatusChanged reports the fate of a message we sent, named by Inbound.Key
 	// or by Status.Ref.
 	StatusChanged Kind = "status"
-	// Reachability says that a person blocked or unblocked the channel.
+	// Reachability says that a person blocked or unblocked the channel, or opted
+	// out or in again; Inbound.Reason says which.
 	Reachability Kind = "reachability"
 	// Ignored is accounted for and nothing else; Inbound.Reason says why.
 	Ignored Kind = "ignored"
@@ -37,6 +38,10 @@ type Inbound struct {
 
 	Kind   Kind   `json:"kind"`
 	Person Person `json:"person"`
+	// Ours is true for a message that the business wrote in another program (a
+	// mailbox's Sent folder, the phone of a Telegram business account): it is
+	// stored as outbound and sends nothing. Person is whom it was written to.
+	Ours bool `json:"ours,omitempty"`
 	// Key names the message this is about; see the kinds.
 	Key MessageKey `json:"key"`
 	// ProviderEvent is the provider's id of the delivery itself (Telegram's
@@ -67,6 +72,8 @@ const (
 	Delivered StatusName = "delivered"
 	Read      StatusName = "read"
 	Failed    StatusName = "failed"
+	// Delayed changes nothing but the words: the provider still tries.
+	Delayed StatusName = "delayed"
 )
 
 // StatusName is one reported state of a message we sent.

@@ -27,9 +27,22 @@ type Capabilities struct {
 	Edits       bool
 	Reactions   bool
 	Templates   bool
+	Typing      bool
+	// Mail says that messages have a subject and recipients.
+	Mail bool
+	// Album is the most attachments one part can carry, where more than one.
+	Album int
+	// FetchesMedia says that the provider fetches files from File.URL.
+	FetchesMedia bool
+	// OptOut says that people can opt out by a keyword, which the provider
+	// enforces.
+	OptOut bool
 	// DeliveryReceipts and ReadReceipts say what statuses will follow.
 	DeliveryReceipts bool
 	ReadReceipts     bool
+	// Reconcile is how often what the provider has is compared with what came;
+	// zero when it cannot be listed.
+	Reconcile time.Duration
 	// HarmlessResend declares that sending the same part twice shows once.
 	HarmlessResend bool
 	// Rate limits the account, PersonRate one person; zero is no limit.

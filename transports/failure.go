@@ -9,6 +9,9 @@ import (
 // ErrForged says that a webhook request does not prove its origin.
 var ErrForged = errors.New("request does not prove its origin")
 
+// ErrNotFound is a Settler's proof that the provider never accepted a send.
+var ErrNotFound = errors.New("the provider does not have the message")
+
 // Final media failures.
 var (
 	ErrMediaTooLarge = errors.New("the provider does not hand out files this large")

@@ -29,6 +29,18 @@ type Account struct {
 	PublicURL string
 }
 
+// WebhookPrefix precedes a channel's opaque path.
+const WebhookPrefix = "/webhook/"
+
+// WebhookURL is where the provider delivers to this account, exactly as it was
+// told: what a provider signs. Empty when it cannot reach us.
+func (a Account) WebhookURL() string {
+	if a.PublicURL == "" || a.Channel.WebhookPath == "" {
+		return ""
+	}
+	return a.PublicURL + WebhookPrefix + a.Channel.WebhookPath
+}
+
 // Factory builds an adapter. It checks settings and secrets and does no I/O;
 // its errors say what to set.
 type Factory func(Account) (Transport, error)
@@ -117,13 +129,46 @@ type Outbound struct {
 	ReplyTo string
 	// Ref is our own reference of this attempt, echoed by providers that can.
 	Ref string
+	// Mail is the head of an email, for transports with Capabilities.Mail.
+	Mail *MailHead
+	// Template is an approved template to send instead of Part's text, for
+	// transports with Capabilities.Templates.
+	Template *Template
+	// Topic is the events.Content.Topic to write into, empty when none.
+	Topic string
+}
+
+// MailHead is what an outgoing email needs beside its text.
+type MailHead struct {
+	Subject string
+	To, Cc  []events.MailAddress
+	// MessageID is ours and stored before the attempt, without angle brackets:
+	// the same for each attempt of a part.
+	MessageID  string
+	InReplyTo  string
+	References []string
+	// ReplyToken becomes part of the Reply-To address and ties answers to the
+	// chat; empty when the mailbox takes no plus-addresses.
+	ReplyToken string
+}
+
+// Template is an approved template of the provider.
+type Template struct {
+	// ID is the provider's (Twilio's ContentSid).
+	ID        string
+	Variables map[string]string
 }
 
 // Part is what fits one provider request.
 type Part struct {
 	// Text is the text, or the caption when Attachment is set.
-	Text       string
+	Text string
+	// Entities mark up Text, in UTF-16 units.
+	Entities   []events.Entity
 	Attachment *File
+	// Album are further attachments of the same part, at most
+	// Capabilities.Album - 1.
+	Album []File
 }
 
 // File is an attachment to send.
@@ -134,6 +179,9 @@ type File struct {
 	Size int64
 	// Open yields the bytes; it may be called more than once.
 	Open func(ctx context.Context) (io.ReadCloser, error)
+	// URL is where the provider may fetch the bytes for a while, unguessable; set
+	// for transports with Capabilities.FetchesMedia.
+	URL string
 }
 
 // Receipt is a provider's acceptance.
@@ -145,6 +193,52 @@ type Receipt struct {
 	Chat string
 	// AcceptedAt is the provider's clock, zero when it gives none.
 	AcceptedAt time.Time
+	// Album are the provider's ids of the part's further attachments, where each
+	// is a message of its own.
+	Album []string
+}
+
+// Editor is a transport that can change what it sent. Errors are as [Sender]'s.
+type Editor interface {
+	Edit(ctx context.Context, change Change) error
+}
+
+// Reactor is a transport that can react to a message. Errors are as [Sender]'s.
+type Reactor interface {
+	// React sets our reactions to emoji; none takes them back.
+	React(ctx context.Context, to, providerID string, emoji []string) error
+}
+
+// Typer is a transport that can show that somebody is typing.
+type Typer interface {
+	Typing(ctx context.Context, to string) error
+}
+
+// Change is new text for a part that was sent.
+type Change struct {
+	To         string
+	ProviderID string
+	Text       string
+	Entities   []events.Entity
+	// Caption is true when Text belongs to an attachment.
+	Caption bool
+}
+
+// Reconciler is a transport whose provider can list what it has.
+type Reconciler interface {
+	// Reconcile emits what the provider has since that time, as ParseWebhook or
+	// Poll would have: whoever stores them tells what is known. Events come
+	// oldest first where the provider allows. It ends at the newest, or with the
+	// first failure.
+	Reconcile(ctx context.Context, since time.Time, emit func(context.Context, []events.Inbound) error) error
+}
+
+// Settler is a transport that can find out what became of an unclear send.
+type Settler interface {
+	// Settle looks for one send that ended Unknown. Found with nil error is proof
+	// of acceptance; ErrNotFound proof of the opposite, given only once the
+	// provider would surely list it. Any other error proves nothing.
+	Settle(ctx context.Context, sent Outbound, at time.Time) (Receipt, error)
 }
 
 // MediaOpener is a transport whose files are fetched after the message.
@@ -153,6 +247,13 @@ type MediaOpener interface {
 	// never inside a webhook. A file that will never come yields
 	// ErrMediaTooLarge or ErrMediaGone; other errors are worth another try.
 	OpenMedia(ctx context.Context, ref string) (Media, error)
+}
+
+// RawMediaOpener is a transport whose files came within the payload itself.
+type RawMediaOpener interface {
+	// OpenRawMedia opens an events.Attachment with InRaw by its Ref, from the
+	// payload of its event. It does no I/O but on raw.
+	OpenRawMedia(raw json.RawMessage, ref string) (Media, error)
 }
 
 // Media is an open file of a provider.

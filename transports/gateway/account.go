@@ -101,7 +101,7 @@ func (a *account) webhookURL(publicURL string) string {
 	if a.ch.Mode != events.Webhook {
 		return ""
 	}
-	return publicURL + webhookPrefix + a.ch.WebhookPath
+	return publicURL + transports.WebhookPrefix + a.ch.WebhookPath
 }
 
 func (g *Gateway) unseal(ch events.Channel) (secrets map[string]string, err error) {

@@ -49,7 +49,7 @@ func BenchmarkWebhook(b *testing.B) {
 	h := g.Handler()
 	b.ReportAllocs()
 	for b.Loop() {
-		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, webhookPrefix+testPath, bytes.NewReader([]byte(benchUpdate)))
+		r := httptest.NewRequestWithContext(b.Context(), http.MethodPost, transports.WebhookPrefix+testPath, bytes.NewReader([]byte(benchUpdate)))
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
 		if w.Code != http.StatusOK {

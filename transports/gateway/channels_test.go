@@ -62,7 +62,7 @@ func TestChannelsComeChangeAndGo(t *testing.T) {
 		wantCode(t, r.answer(delivery("5")), http.StatusNotFound)
 		req = delivery("5")
 		req.SetPathValue("path", "")
-		req.URL.Path = webhookPrefix + "another-path"
+		req.URL.Path = transports.WebhookPrefix + "another-path"
 		wantCode(t, r.answer(req), http.StatusOK)
 
 		bus.remove(ch.ID)
@@ -141,7 +141,7 @@ func TestChannelsAreFollowedAgain(t *testing.T) {
 
 		bus.tell(jetstream.ChannelChange{Channel: events.Channel{ID: testChannel}, Err: errors.New("not JSON")})
 		req := delivery("4")
-		req.URL.Path = webhookPrefix + "another-path"
+		req.URL.Path = transports.WebhookPrefix + "another-path"
 		wantCode(t, r.answer(req), http.StatusOK)
 		if s := r.logs.String(); !strings.Contains(s, "cannot be followed") || !strings.Contains(s, "cannot be read") {
 			t.Errorf("the log does not say so: %s", s)

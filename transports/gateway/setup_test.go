@@ -223,7 +223,7 @@ func delivery(ids ...string) *http.Request {
 	if err != nil {
 		panic(err)
 	}
-	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, webhookPrefix+testPath, bytes.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, transports.WebhookPrefix+testPath, bytes.NewReader(body))
 	r.Header.Set("X-Secret", testSecret)
 	return r
 }

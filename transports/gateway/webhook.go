@@ -13,9 +13,6 @@ import (
 	"parley/transports"
 )
 
-// webhookPrefix precedes a channel's opaque path.
-const webhookPrefix = "/webhook/"
-
 // retryAfter is what a 503 asks for, in seconds. Telegram and Meta have their
 // own schedule; proxies and stand-ins heed it.
 const retryAfter = "5"
@@ -45,7 +42,7 @@ const unknownTransport = "unknown"
 // header may be at most, are the server's ReadHeaderTimeout and MaxHeaderBytes.
 func (g *Gateway) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc(webhookPrefix+"{path}", g.serveWebhook)
+	mux.HandleFunc(transports.WebhookPrefix+"{path}", g.serveWebhook)
 	return mux
 }
 

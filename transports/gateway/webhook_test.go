@@ -357,7 +357,7 @@ func TestWebhookBodyOnTheWire(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		if _, err := io.WriteString(conn, "POST "+webhookPrefix+testPath+" HTTP/1.1\r\nHost: test\r\n"+header+"\r\n"+body); err != nil {
+		if _, err := io.WriteString(conn, "POST "+transports.WebhookPrefix+testPath+" HTTP/1.1\r\nHost: test\r\n"+header+"\r\n"+body); err != nil {
 			t.Fatal(err)
 		}
 		// The server hangs up by itself: there is nothing to wait for after that.
@@ -390,7 +390,7 @@ func TestWebhookBodyOnTheWire(t *testing.T) {
 		t.Parallel()
 		srv := serve(t, Limits{})
 		for i := range 3 {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+webhookPrefix+testPath, bytes.NewReader(fmt.Appendf(nil, `["%d"]`, i)))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, srv.URL+transports.WebhookPrefix+testPath, bytes.NewReader(fmt.Appendf(nil, `["%d"]`, i)))
 			if err != nil {
 				t.Fatal(err)
 			}

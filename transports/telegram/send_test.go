@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,7 +95,7 @@ func TestSendRequests(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := (transports.Receipt{ProviderID: "77", Chat: "190000001", AcceptedAt: time.Unix(1785000000, 0).UTC()}); receipt != want {
+			if want := (transports.Receipt{ProviderID: "77", Chat: "190000001", AcceptedAt: time.Unix(1785000000, 0).UTC()}); !reflect.DeepEqual(receipt, want) {
 				t.Errorf("receipt %+v, want %+v", receipt, want)
 			}
 			if got := api.took(); len(got) != 1 || got[0] != test.want {
