@@ -32,6 +32,9 @@ type Capabilities struct {
 	Mail bool
 	// Album is the most attachments one part can carry, where more than one.
 	Album int
+	// AlbumKinds are the kinds of attachments that one part can carry together;
+	// kinds of different lists, or of none, go apart. Nil is any with any.
+	AlbumKinds [][]events.ContentType
 	// FetchesMedia says that the provider fetches files from File.URL.
 	FetchesMedia bool
 	// OptOut says that people can opt out by a keyword, which the provider

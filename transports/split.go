@@ -9,41 +9,72 @@ import (
 	"parley/events"
 )
 
-// Split turns a message into parts that each fit one provider request of an
-// account with the given capabilities.
+// Split is [SplitMessage] for plain text, each file a part of its own.
+func Split(text string, files []File, caps Capabilities) []Part {
+	caps.Album = 0
+	return SplitMessage(text, nil, files, caps)
+}
+
+// SplitMessage turns a message into parts that each fit one provider request of
+// an account with the given capabilities. Entities mark up text, in UTF-16
+// units.
 //
 // A text longer than MaxText is cut at the last paragraph or line break of the
 // second half of what fits, else at the last white space, else between two
 // characters as people see them; inside one only when it alone is longer than a
-// part. Parts hold all of the text but the white space around the cuts; invalid
-// UTF-8 becomes U+FFFD. Text of nothing but white space makes no part.
+// part. An entity is cut only when it alone is longer than a part, and marks up
+// both sides then. Parts hold all of the text but the white space around the
+// cuts; invalid UTF-8 becomes U+FFFD. Text of nothing but white space makes no
+// part.
 //
-// Each file is a part of its own. The text is the caption of the first if it
+// Files that may go together (Album, AlbumKinds) and follow each other share a
+// part, others have their own. The text is the caption of the first if it
 // fits one, and goes ahead in parts of its own otherwise. A file of a kind that
 // the account cannot send, or not in this size, is sent as a document if that
 // can be; a file that fits nothing keeps its kind, for Send to refuse in words.
-func Split(text string, files []File, caps Capabilities) []Part {
+func SplitMessage(text string, entities []events.Entity, files []File, caps Capabilities) []Part {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if strings.TrimSpace(text) == "" {
-		text = ""
+		text, entities = "", nil
 	}
+	marks := marksOf(text, entities)
 	parts := make([]Part, 0, 1+len(files))
-	caption := ""
-	if len(files) > 0 && captioned(files[0], caps) && caps.TextUnit.fits(text, caps.MaxCaption) {
-		caption = text
-	} else {
-		for _, chunk := range chunks(text, caps.MaxText, caps.TextUnit) {
-			parts = append(parts, Part{Text: chunk})
+	captioned := len(files) > 0 && captioned(files[0], caps) && caps.TextUnit.fits(text, caps.MaxCaption)
+	if !captioned {
+		for _, r := range chunks(text, marks, caps.MaxText, caps.TextUnit) {
+			parts = append(parts, Part{Text: text[r.from:r.to], Entities: marksWithin(text, marks, r)})
 		}
 	}
 	for i := range files {
 		file := fileThatFits(files[i], caps)
+		if i > 0 && joinsAlbum(&parts[len(parts)-1], file, caps) {
+			continue
+		}
 		parts = append(parts, Part{Attachment: &file})
-		if i == 0 {
-			parts[len(parts)-1].Text = caption
+		if i == 0 && captioned {
+			parts[len(parts)-1].Text = text
+			parts[len(parts)-1].Entities = marksWithin(text, marks, extent{0, len(text)})
 		}
 	}
 	return parts
+}
+
+// joinsAlbum adds a file to the files of a part, if they go together.
+func joinsAlbum(part *Part, file File, caps Capabilities) bool {
+	if len(part.Album)+2 > caps.Album || !together(part.Attachment.Kind, file.Kind, caps) {
+		return false
+	}
+	part.Album = append(part.Album, file)
+	return true
+}
+
+func together(a, b events.ContentType, caps Capabilities) bool {
+	if caps.AlbumKinds == nil {
+		return true
+	}
+	return slices.ContainsFunc(caps.AlbumKinds, func(kinds []events.ContentType) bool {
+		return slices.Contains(kinds, a) && slices.Contains(kinds, b)
+	})
 }
 
 // Count measures text in the unit.
@@ -94,36 +125,40 @@ func fileThatFits(file File, caps Capabilities) File {
 	return file
 }
 
+// extent is a range of a text in bytes.
+type extent struct{ from, to int }
+
 // chunks cuts text into pieces of at most limit units. A limit of zero means
 // that the account cannot send text; the text stays whole then, to be refused
 // rather than lost.
-func chunks(text string, limit int, unit TextUnit) []string {
+func chunks(text string, marks []mark, limit int, unit TextUnit) []extent {
 	if text == "" {
 		return nil
 	}
 	if limit <= 0 || unit.fits(text, limit) {
-		return []string{text}
+		return []extent{{0, len(text)}}
 	}
-	var out []string
-	for {
-		at := cut(text, limit, unit)
-		if at == len(text) {
-			break
+	whole := unbreakable(text, marks, limit, unit)
+	var out []extent
+	for from := 0; from < len(text); {
+		rest := text[from:]
+		at := cut(rest, limit, unit, func(i int) bool { return inside(whole, from+i) })
+		if at == 0 { // marks that overlap each other leave no place
+			at = cut(rest, limit, unit, nil)
 		}
-		if head := strings.TrimRightFunc(text[:at], unicode.IsSpace); head != "" {
-			out = append(out, head)
+		if head := strings.TrimRightFunc(rest[:at], unicode.IsSpace); head != "" {
+			out = append(out, extent{from, from + len(head)})
 		}
-		text = strings.TrimLeftFunc(text[at:], unicode.IsSpace)
-	}
-	if text = strings.TrimRightFunc(text, unicode.IsSpace); text != "" {
-		out = append(out, text)
+		from += at
+		from += len(text[from:]) - len(strings.TrimLeftFunc(text[from:], unicode.IsSpace))
 	}
 	return out
 }
 
 // cut is the byte offset at which to end a piece of text: its length when all of
-// it fits, and at least one rune.
-func cut(text string, limit int, unit TextUnit) int {
+// it fits, and at least one rune. Where barred says so there is no cut; 0 is no
+// place at all then.
+func cut(text string, limit int, unit TextUnit, barred func(int) bool) int {
 	var (
 		used, half int // units so far; the byte offset where half of them are used
 		paragraph  int // byte offsets behind the last break of each sort
@@ -134,14 +169,15 @@ func cut(text string, limit int, unit TextUnit) int {
 		flags      int // regional indicators in a row: they pair up
 		end        int
 	)
+	free := func(i int) bool { return barred == nil || !barred(i) }
 	for i, r := range text {
-		if i > 0 && !joins(prev, r, flags) {
+		if i > 0 && !joins(prev, r, flags) && free(i) {
 			character = i
 		}
 		if used += unit.width(r); used > limit {
 			end = i
 			// The white space that overflows belongs to the cut itself.
-			if unicode.IsSpace(r) && !unicode.IsSpace(prev) {
+			if unicode.IsSpace(r) && !unicode.IsSpace(prev) && free(i) {
 				space = i
 				if r == '\n' || r == '\r' {
 					line = i
@@ -152,8 +188,8 @@ func cut(text string, limit int, unit TextUnit) int {
 		if used <= limit/2 {
 			half = i
 		}
-		if unicode.IsSpace(r) {
-			space = i + utf8.RuneLen(r)
+		if behind := i + utf8.RuneLen(r); unicode.IsSpace(r) && free(behind) {
+			space = behind
 			if r == '\n' {
 				line = space
 				if strings.HasSuffix(strings.TrimSuffix(text[:i], "\r"), "\n") {
@@ -179,6 +215,8 @@ func cut(text string, limit int, unit TextUnit) int {
 		return space
 	case character > 0:
 		return character
+	case barred != nil:
+		return 0
 	case end > 0:
 		return end
 	}
