@@ -79,6 +79,8 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	}
 	c.upload = one[int](s, "INSERT INTO core_uploads (blob_key) VALUES ($1) RETURNING id", name)
 	s.exec("INSERT INTO crm_chat_message_attachments (message_id, upload_id) VALUES ($1, $2)", c.in, c.upload)
+	s.exec(`INSERT INTO parley_media (message_id, position, channel_id, state, upload_id) VALUES ($1, 0, $2, 'stored', $3)`, c.in, w.channel, c.upload)
+	s.exec("INSERT INTO parley_payloads (message_id, blob_key) VALUES ($1, $2)", c.in, "raw/"+name)
 	s.exec(`INSERT INTO parley_updates (channel_id, kind, provider_event, event, event_id, accepted_at, stream_partition, stream_seq, message_id, applied_at)
 		VALUES ($1, 'edit', $2, '{}', gen_random_uuid(), now(), 2, $3, $4, now())`, w.channel, name, w.streamSeq(), c.in)
 	for range 2 {
