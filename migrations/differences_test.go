@@ -208,7 +208,8 @@ var differences = []difference{
 	{
 		reason: "The inbox lists chats by their last activity.",
 		live: map[string]string{
-			"index parley_chats_activity": "CREATE INDEX parley_chats_activity ON crm_chats USING btree (tenant_id, ( CASE WHEN (last_message_at IS NULL) THEN created_at ELSE last_message_at END) DESC, id DESC)",
+			"column crm_chats.activity_slot": "timestamp with time zone not null default date_bin('00:00:15'::interval, CASE WHEN (last_message_at IS NULL) THEN created_at ELSE last_message_at END, '2000-01-01 00:00:00+00'::timestamp with time zone)",
+			"index parley_chats_activity":    "CREATE INDEX parley_chats_activity ON crm_chats USING btree (tenant_id, activity_slot DESC)",
 		},
 	},
 	{

@@ -39,8 +39,8 @@ type ChatPage struct {
 }
 
 // activity is what chats are ordered by; a chat without messages, made by
-// another program, counts from its making. The index parley_chats_activity has
-// the same expression.
+// another program, counts from its making. The index parley_chats_activity finds
+// the slot of time that it falls into: activity_slot.
 const activity = "(CASE WHEN c.last_message_at IS NULL THEN c.created_at ELSE c.last_message_at END)"
 
 const chatColumns = `c.id, c.last_message_at, c.last_seq, ` + activity + `,
@@ -119,7 +119,8 @@ func (p ChatPage) sql() (string, []any, error) {
 		if err != nil {
 			return "", nil, err
 		}
-		where, args = "("+activity+", c.id) < ($2, $3)", append(args, at, id)
+		where = "c.activity_slot <= $2 AND (" + activity + ", c.id) < ($2, $3)"
+		args = append(args, at, id)
 	}
 	if p.Unread {
 		where += ` AND EXISTS (
@@ -129,7 +130,7 @@ func (p ChatPage) sql() (string, []any, error) {
 	return `
 		WITH c AS MATERIALIZED (
 			SELECT c.* FROM crm_chats c WHERE ` + where + `
-			 ORDER BY ` + activity + ` DESC, c.id DESC LIMIT $1)
+			 ORDER BY c.activity_slot DESC, ` + activity + ` DESC, c.id DESC LIMIT $1)
 		SELECT ` + chatColumns + ` FROM c` + chatJoins + `
 		 ORDER BY ` + activity + ` DESC, c.id DESC`, args, nil
 }

@@ -151,9 +151,10 @@ INSERT INTO crm_chat_members (id, tenant_id, chat_id, client_id, client_contact_
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::text[], $7::jsonb[],
                      $8::uuid[], $9::text[], $10::text[])`
 	sqlNewClientFacts = `
-INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
-SELECT tenant_id, 'client', 'created', chat_id, json_build_object('client_id', client_id, 'chat_id', chat_id)
-  FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS i (tenant_id, client_id, chat_id)`
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, data)
+SELECT tenant_id, 'client', 'created', array_agg(chat_id::bigint ORDER BY chat_id),
+       json_agg(json_build_object('client_id', client_id, 'chat_id', chat_id) ORDER BY chat_id)
+  FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS i (tenant_id, client_id, chat_id) GROUP BY tenant_id`
 )
 
 // welcome makes a client, chat, contact and member for each stranger.

@@ -40,11 +40,11 @@ WITH stored AS (
                  provider_at, routed_by, event_id, stream_seq, seq)
     RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at
 )
-INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
-SELECT tenant_id, 'message', 'received', chat_id,
-       json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
-                         'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at)
-  FROM stored`
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, data)
+SELECT tenant_id, 'message', 'received', array_agg(chat_id::bigint ORDER BY id),
+       json_agg(json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
+                                  'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at) ORDER BY id)
+  FROM stored GROUP BY tenant_id`
 
 const sqlIgnored = `
 INSERT INTO parley_ignored (stream_partition, stream_seq, stream_index, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)

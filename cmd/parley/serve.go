@@ -47,7 +47,7 @@ func (f *serveFlags) addExternal(cmd *cobra.Command) {
 		"PostgreSQL 15 or later, instead of a private one in the data folder (PARLEY_DATABASE_URL, which keeps a password out of the process list)")
 	flags.StringVar(&f.cfg.NATSURL, "nats-url", "",
 		"NATS 2.15 or later with JetStream, instead of one inside this process (PARLEY_NATS_URL)")
-	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets; fixed afterwards (default 4)")
+	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets, fixed afterwards (default: as many as processors, 2 to 16, when embedded, else 4)")
 }
 
 // config is the server's configuration after parsing.

@@ -26,8 +26,11 @@ type Options struct {
 	CAFile string
 	// Name is what NATS shows for the connection; default "parley".
 	Name string
-	// Partitions is the number of inbound streams, 1 to 256; default 4. It is
-	// fixed when the streams are made.
+	// Partitions is the number of inbound streams, 1 to 256. It is fixed when the
+	// streams are made; 0 takes it from those that are there. New ones are then 4
+	// on a server of its own, and as many as processors, 2 to 16, on an embedded
+	// one: each partition is a writer, and more of them than processors only make
+	// smaller batches.
 	Partitions int
 	// Replicas of every stream and bucket, 1, 3 or 5; default 1.
 	Replicas int
@@ -49,6 +52,8 @@ type Options struct {
 // Defaults and bounds of [Options].
 const (
 	defaultPartitions = 4
+	// Of an embedded server.
+	minEmbedded, maxEmbedded = 2, 16
 	maxPartitions     = 256
 	maxRetention      = 7 * 24 * time.Hour
 	defaultInbound    = 32 << 30 // all partitions together
@@ -69,20 +74,14 @@ func (o *Options) setDefaults() error {
 	if o.Name == "" {
 		o.Name = "parley"
 	}
-	if o.Partitions == 0 {
-		o.Partitions = defaultPartitions
-	}
-	if o.Partitions < 1 || o.Partitions > maxPartitions {
-		return fmt.Errorf("partitions must be 1 to %d, not %d", maxPartitions, o.Partitions)
+	if o.Partitions < 0 || o.Partitions > maxPartitions {
+		return fmt.Errorf("partitions must be 1 to %d, or 0 for what fits, not %d", maxPartitions, o.Partitions)
 	}
 	if o.Replicas == 0 {
 		o.Replicas = 1
 	}
 	if o.Retention <= 0 {
 		o.Retention = maxRetention
-	}
-	if o.MaxBytes <= 0 {
-		o.MaxBytes = defaultInbound / int64(o.Partitions)
 	}
 	if o.AckTimeout <= 0 {
 		o.AckTimeout = defaultAckTimeout
@@ -128,11 +127,11 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 		b.link.conn.Close()
 		return nil, err
 	}
-	b.writes = make(chan struct{}, o.Partitions+1)
+	b.writes = make(chan struct{}, b.opts.Partitions+1)
 	if o.Embedded != nil {
 		b.writes = make(chan struct{}, embeddedWrites)
 	}
-	for p := range o.Partitions {
+	for p := range b.opts.Partitions {
 		b.parts = append(b.parts, newPublisher(b, inboundStream(p)))
 	}
 	b.facts = newPublisher(b, factStream)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sort"
 	"strconv"
 	"strings"
@@ -38,7 +39,7 @@ type StreamState struct {
 // prepare makes or adjusts streams and buckets. It returns backoff.Permanent
 // errors where trying again cannot help.
 func (b *Bus) prepare(ctx context.Context) error {
-	if err := b.checkPartitions(ctx); err != nil {
+	if err := b.settlePartitions(ctx); err != nil {
 		return err
 	}
 	for p := range b.opts.Partitions {
@@ -86,9 +87,10 @@ func (b *Bus) factConfig() natsjs.StreamConfig {
 	}
 }
 
-// checkPartitions refuses a count other than the one the streams were made for:
-// people would move between partitions, and their order would be lost.
-func (b *Bus) checkPartitions(ctx context.Context) error {
+// settlePartitions takes the count from the streams, or chooses one. It refuses
+// a count other than the one the streams were made for: people would move
+// between partitions, and their order would be lost.
+func (b *Bus) settlePartitions(ctx context.Context) error {
 	ctx, cancel := b.bounded(ctx)
 	defer cancel()
 	made := 0
@@ -106,13 +108,27 @@ func (b *Bus) checkPartitions(ctx context.Context) error {
 	if err := streams.Err(); err != nil {
 		return fmt.Errorf("list streams: %w", err)
 	}
-	if found == 0 || made == b.opts.Partitions && found <= made { // fewer: the first start was cut short
+	want := b.opts.Partitions
+	switch {
+	case want != 0:
+	case found > 0:
+		want = made
+	case b.opts.Embedded != nil:
+		want = min(max(runtime.GOMAXPROCS(0), minEmbedded), maxEmbedded)
+	default:
+		want = defaultPartitions
+	}
+	if found == 0 || made == want && found <= made { // fewer: the first start was cut short
+		b.opts.Partitions = want
+		if b.opts.MaxBytes <= 0 {
+			b.opts.MaxBytes = defaultInbound / int64(want)
+		}
 		return nil
 	}
 	return backoff.Permanent(fmt.Errorf("%w: the streams %s* were made for %d partitions, %d are configured; "+
 		"set the partitions back to %d, or to change them stop every gateway, let the routers reach the end of all partitions, "+
 		"delete the streams and start with the new count",
-		ErrPartitions, inboundPrefix, max(made, found), b.opts.Partitions, max(made, found)))
+		ErrPartitions, inboundPrefix, max(made, found), want, max(made, found)))
 }
 
 // ensureStream creates a stream or changes what is safe to change on the one

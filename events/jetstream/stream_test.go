@@ -3,6 +3,7 @@ package jetstream_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,25 @@ func TestOtherPartitionCountIsRefused(t *testing.T) {
 		}
 	}
 	s.Dial(t, func(o *jetstream.Options) { o.Partitions = 4 })
+}
+
+// A count that nobody chose is the streams' own, else what suits the server.
+func TestPartitionCountIsFound(t *testing.T) {
+	t.Parallel()
+	unset := func(o *jetstream.Options) { o.Partitions = 0 }
+	external := natstest.Serve(t)
+	if n := external.Dial(t, unset).Partitions(); n != 4 {
+		t.Errorf("a new external server got %d partitions, want 4", n)
+	}
+	made := natstest.Serve(t)
+	made.Dial(t, func(o *jetstream.Options) { o.Partitions = 7 }).Close()
+	if n := made.Dial(t, unset).Partitions(); n != 7 {
+		t.Errorf("found %d partitions, want the 7 that were made", n)
+	}
+	embedded := natstest.Serve(t)
+	if n, want := embedded.Embedded(t, unset).Partitions(), min(max(runtime.GOMAXPROCS(0), 2), 16); n != want {
+		t.Errorf("a new embedded server got %d partitions, want %d", n, want)
+	}
 }
 
 // Limits follow the options; an operator's own settings stay.

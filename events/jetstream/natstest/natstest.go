@@ -86,14 +86,14 @@ func (s *Server) URL() string {
 // Embedded opens a bus inside the server's process. It does not outlive a Stop.
 func (s *Server) Embedded(t testing.TB, adjust ...func(*jetstream.Options)) *jetstream.Bus {
 	t.Helper()
-	return open(t, jetstream.Options{Embedded: s.embedded}, adjust)
+	return open(t, jetstream.Options{Embedded: s.embedded, Partitions: 4}, adjust)
 }
 
 // Dial opens a bus over TCP, as to an external server. It survives a Stop and
 // Start of the server.
 func (s *Server) Dial(t testing.TB, adjust ...func(*jetstream.Options)) *jetstream.Bus {
 	t.Helper()
-	return open(t, jetstream.Options{URL: s.URL()}, adjust)
+	return open(t, jetstream.Options{URL: s.URL(), Partitions: 4}, adjust)
 }
 
 func open(t testing.TB, o jetstream.Options, adjust []func(*jetstream.Options)) *jetstream.Bus {
