@@ -34,13 +34,17 @@ type cloudEvent struct {
 	Subject         string          `json:"subject"`
 	Time            time.Time       `json:"time"`
 	DataContentType string          `json:"datacontenttype"`
-	Data            json.RawMessage `json:"data"`
+	Data            json.RawMessage `json:"data,omitempty"`
 }
 
 // MarshalJSON renders the fact as a structured-mode CloudEvent of type
 // "parley.<noun>.<verb>" from source "/tenants/<tenant>".
-func (f Fact) MarshalJSON() ([]byte, error) {
-	return json.Marshal(cloudEvent{
+func (f Fact) MarshalJSON() ([]byte, error) { return f.AppendJSON(nil) }
+
+// AppendJSON appends what MarshalJSON renders. Data is taken as it is: a third
+// of the price where it is known to be JSON, as what the database built.
+func (f Fact) AppendJSON(b []byte) ([]byte, error) {
+	head, err := json.Marshal(cloudEvent{
 		SpecVersion:     "1.0",
 		ID:              strconv.FormatInt(f.ID, 10),
 		Source:          "/tenants/" + string(f.Tenant),
@@ -48,8 +52,17 @@ func (f Fact) MarshalJSON() ([]byte, error) {
 		Subject:         "chats/" + strconv.FormatInt(f.Chat, 10),
 		Time:            f.Time,
 		DataContentType: "application/json",
-		Data:            f.Data,
 	})
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, head[:len(head)-1]...)
+	b = append(b, `,"data":`...)
+	if len(f.Data) == 0 {
+		b = append(b, "null"...)
+	}
+	b = append(b, f.Data...)
+	return append(b, '}'), nil
 }
 
 // errNotFact is why a document is no fact of ours.

@@ -157,11 +157,13 @@ CREATE TABLE parley_facts (
     noun      text        NOT NULL,
     verb      text        NOT NULL,
     chat_id   bigint      NOT NULL DEFAULT 0,
-    -- A batch writes its facts of one kind as one row, which costs a tenth: the
-    -- n-th of chat_ids, from 0, has the id + n, and the n-th of data.
-    chat_ids  bigint[]    CHECK (cardinality(chat_ids) BETWEEN 1 AND 10000),
     at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    data      json        NOT NULL
+    data      json,
+    -- A batch writes its facts of one kind as one row, which costs a tenth: the
+    -- n-th of chat_ids, from 0, has the id + n, and the n-th line as its data.
+    chat_ids  bigint[]    CHECK (cardinality(chat_ids) BETWEEN 1 AND 10000),
+    lines     text,
+    CHECK ((data IS NULL) = (lines IS NOT NULL) AND (lines IS NULL) = (chat_ids IS NULL))
 );
 ALTER SEQUENCE parley_facts_id_seq OWNED BY parley_facts.id;
 CALL parley_isolate('parley_facts');

@@ -1,8 +1,8 @@
 package store
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -27,15 +27,16 @@ func (db *DB) Facts(ctx context.Context, limit int) (FactRows, error) {
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
 		list = FactRows{}
 		rows, err := tx.Query(ctx,
-			`SELECT id, tenant_id::text, noun, verb, chat_id, chat_ids, at, data FROM parley_facts ORDER BY id LIMIT $1`, limit)
+			`SELECT id, tenant_id::text, noun, verb, chat_id, at, data, chat_ids, lines FROM parley_facts ORDER BY id LIMIT $1`, limit)
 		if err != nil {
 			return err
 		}
 		var f events.Fact
 		var chats []int64
-		_, err = pgx.ForEachRow(rows, []any{&f.ID, &f.Tenant, &f.Noun, &f.Verb, &f.Chat, &chats, &f.Time, &f.Data}, func() error {
-			defer func() { f, chats = events.Fact{}, nil }()
-			return list.add(f, chats)
+		var lines []byte
+		_, err = pgx.ForEachRow(rows, []any{&f.ID, &f.Tenant, &f.Noun, &f.Verb, &f.Chat, &f.Time, &f.Data, &chats, &lines}, func() error {
+			defer func() { f, chats, lines = events.Fact{}, nil, nil }()
+			return list.add(f, chats, lines)
 		})
 		return err
 	})
@@ -43,16 +44,14 @@ func (db *DB) Facts(ctx context.Context, limit int) (FactRows, error) {
 }
 
 // add takes a row: one fact, or with chats as many as there are.
-func (r *FactRows) add(f events.Fact, chats []int64) error {
+func (r *FactRows) add(f events.Fact, chats []int64, lines []byte) error {
 	r.ids = append(r.ids, f.ID)
 	if chats == nil {
 		r.Facts = append(r.Facts, f)
 		return nil
 	}
-	var data []json.RawMessage
-	if err := json.Unmarshal(f.Data, &data); err != nil {
-		return fmt.Errorf("row %d of parley_facts: %w", f.ID, err)
-	}
+	// JSON text as the database builds it holds no raw line break.
+	data := bytes.Split(lines, []byte("\n"))
 	if len(data) != len(chats) {
 		return fmt.Errorf("row %d of parley_facts names %d chats and holds the data of %d facts", f.ID, len(chats), len(data))
 	}

@@ -25,6 +25,11 @@ type person struct {
 	client   int64
 	blocked  bool
 	routedBy string
+
+	// fresh says that their chat was made in this batch and counts their messages
+	// already; lastSeq is the last one taken.
+	fresh   bool
+	lastSeq int64
 }
 
 // tenantChannel is a channel as an event claims it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -141,7 +142,8 @@ SELECT id, tenant_id, first_name, nullif(last_name, ''),
   FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
        AS i (id, tenant_id, first_name, last_name, kind, value)`
 	sqlNewChats = `
-INSERT INTO crm_chats (id, tenant_id, client_id) SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[])`
+INSERT INTO crm_chats (id, tenant_id, client_id, last_seq, last_message_at)
+SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])`
 	sqlNewContacts = `
 INSERT INTO crm_client_contacts (id, tenant_id, client_id, contact_type, contact_value)
 SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::text[], $5::text[])`
@@ -151,9 +153,9 @@ INSERT INTO crm_chat_members (id, tenant_id, chat_id, client_id, client_contact_
 SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::text[], $7::jsonb[],
                      $8::uuid[], $9::text[], $10::text[])`
 	sqlNewClientFacts = `
-INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, data)
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, lines)
 SELECT tenant_id, 'client', 'created', array_agg(chat_id::bigint ORDER BY chat_id),
-       json_agg(json_build_object('client_id', client_id, 'chat_id', chat_id) ORDER BY chat_id)
+       string_agg(json_build_object('client_id', client_id, 'chat_id', chat_id)::text, E'\n' ORDER BY chat_id)
   FROM unnest($1::uuid[], $2::integer[], $3::integer[]) AS i (tenant_id, client_id, chat_id) GROUP BY tenant_id`
 )
 
@@ -191,15 +193,36 @@ func (b *batch) welcome(ctx context.Context, tx pgx.Tx, strangers []*person) err
 		}
 	}
 	clients := clientsOf(strangers)
+	counts, newest := b.countFirst(strangers)
 	b.result.NewClients += n
 	var q pgx.Batch
 	q.Queue(sqlClaimIdentities, tenants, kinds, values, clients)
 	q.Queue(sqlNewClients, clients, tenants, first, last, kinds, values)
-	q.Queue(sqlNewChats, chats, tenants, clients)
+	q.Queue(sqlNewChats, chats, tenants, clients, counts, newest)
 	q.Queue(sqlNewContacts, contacts, tenants, clients, types, values)
 	q.Queue(sqlNewMembers, members, tenants, chats, clients, contacts, transports, metas, channels, values, addresses)
 	q.Queue(sqlNewClientFacts, tenants, clients, chats)
 	return tx.SendBatch(ctx, &q).Close()
+}
+
+// countFirst is how many messages each stranger wrote, and when the newest came.
+// Their chats are made with it, which spares an update of each.
+func (b *batch) countFirst(strangers []*person) (counts []int64, newest []time.Time) {
+	place := make(map[*person]int, len(strangers))
+	for i, p := range strangers {
+		p.fresh = true
+		place[p] = i
+	}
+	counts, newest = make([]int64, len(strangers)), make([]time.Time, len(strangers))
+	for _, in := range b.messages {
+		if i, ok := place[in.who]; ok {
+			counts[i]++
+			if at := in.event.AcceptedAt; at.After(newest[i]) {
+				newest[i] = at
+			}
+		}
+	}
+	return counts, newest
 }
 
 // sqlJoin gives people whose client is known a chat where that has none, a

@@ -40,10 +40,11 @@ WITH stored AS (
                  provider_at, routed_by, event_id, stream_seq, seq)
     RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at
 )
-INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, data)
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, lines)
 SELECT tenant_id, 'message', 'received', array_agg(chat_id::bigint ORDER BY id),
-       json_agg(json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
-                                  'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at) ORDER BY id)
+       string_agg(json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
+                                    'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at)::text,
+                  E'\n' ORDER BY id)
   FROM stored GROUP BY tenant_id`
 
 const sqlIgnored = `
@@ -116,12 +117,11 @@ func (b *batch) setBlockedAside() []*inbound {
 // raise takes a seq of its chat for each message, in their order, and holds the
 // chats until the transaction ends.
 func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error) {
-	type demand struct {
-		messages int64
-		newest   time.Time
-	}
 	wanted := make(map[int64]*demand, len(messages))
 	for _, in := range messages {
+		if in.who.fresh {
+			continue
+		}
 		d := wanted[in.who.chat]
 		if d == nil {
 			d = &demand{}
@@ -132,28 +132,19 @@ func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error)
 			d.newest = at
 		}
 	}
-	if len(wanted) == 0 {
-		return nil, nil
-	}
-	chats := slices.Sorted(maps.Keys(wanted))
-	counts, newest := make([]int64, len(chats)), make([]time.Time, len(chats))
-	for i, chat := range chats {
-		counts[i], newest[i] = wanted[chat].messages, wanted[chat].newest
-	}
-	rows, err := tx.Query(ctx, sqlRaise, chats, counts, newest)
-	if err != nil {
-		return nil, err
-	}
-	last := make(map[int64]int64, len(chats))
-	var chat, base int64
-	if _, err := pgx.ForEachRow(rows, []any{&chat, &base}, func() error {
-		last[chat] = base
-		return nil
-	}); err != nil {
-		return nil, err
+	last := make(map[int64]int64, len(wanted))
+	if len(wanted) > 0 {
+		if err := raiseChats(ctx, tx, wanted, last); err != nil {
+			return nil, err
+		}
 	}
 	seqs := make([]int64, len(messages))
 	for i, in := range messages {
+		if in.who.fresh {
+			in.who.lastSeq++
+			seqs[i] = in.who.lastSeq
+			continue
+		}
 		if _, found := last[in.who.chat]; !found {
 			return nil, errUnresolved // deleted since it was looked up: try the batch anew
 		}
@@ -161,6 +152,31 @@ func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error)
 		seqs[i] = last[in.who.chat]
 	}
 	return seqs, nil
+}
+
+// demand is what a chat is to be moved by.
+type demand struct {
+	messages int64
+	newest   time.Time
+}
+
+// raiseChats moves the chats along, and says in last what their last seq was.
+func raiseChats(ctx context.Context, tx pgx.Tx, wanted map[int64]*demand, last map[int64]int64) error {
+	chats := slices.Sorted(maps.Keys(wanted))
+	counts, newest := make([]int64, len(chats)), make([]time.Time, len(chats))
+	for i, chat := range chats {
+		counts[i], newest[i] = wanted[chat].messages, wanted[chat].newest
+	}
+	rows, err := tx.Query(ctx, sqlRaise, chats, counts, newest)
+	if err != nil {
+		return err
+	}
+	var chat, base int64
+	_, err = pgx.ForEachRow(rows, []any{&chat, &base}, func() error {
+		last[chat] = base
+		return nil
+	})
+	return err
 }
 
 // messageColumns are the arrays of sqlMessages.

@@ -22,7 +22,7 @@ func (b *Bus) PublishFacts(ctx context.Context, facts []events.Fact) error {
 		if err != nil {
 			return err
 		}
-		data, err := encode(f)
+		data, err := f.AppendJSON(nil)
 		if err != nil {
 			return fmt.Errorf("%w: fact %d: %w", ErrInvalid, f.ID, err)
 		}

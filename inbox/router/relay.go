@@ -20,7 +20,7 @@ const (
 	// the same, however many they are. Where they are many, a longer pause halves
 	// that.
 	relayPause     = 20 * time.Millisecond
-	relayPauseBusy = 60 * time.Millisecond
+	relayPauseBusy = 80 * time.Millisecond
 )
 
 // relay publishes facts for as long as this process holds the relay's lease:
