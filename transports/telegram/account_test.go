@@ -104,7 +104,7 @@ func TestConnectAndCheck(t *testing.T) {
 	}
 	requests := strings.Join([]string{
 		"POST https://tg.example/api/bot<token>/setWebhook\n" +
-			`allowed_updates=["message","edited_message","message_reaction","callback_query","my_chat_member"]` +
+			`allowed_updates=["message","edited_message","business_connection","business_message","edited_business_message","deleted_business_messages","message_reaction","callback_query","my_chat_member"]` +
 			"\nmax_connections=40\nsecret_token=" + webhookSecret + "\nurl=https://parley.example/hooks/opaque-path",
 		"POST https://tg.example/api/bot<token>/deleteWebhook\ndrop_pending_updates=false",
 		"POST https://tg.example/api/bot<token>/getMe",

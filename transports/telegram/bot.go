@@ -29,6 +29,7 @@ var (
 
 // Bot is one Telegram bot. It holds no state but its configuration.
 type Bot struct {
+	id       int64 // its user id, the digits of the token; 0 when unknown
 	token    string
 	secret   string
 	base     *url.URL
@@ -82,6 +83,8 @@ func New(account transports.Account) (transports.Transport, error) {
 	if b.secret != "" && !secretShape.MatchString(b.secret) {
 		return nil, errors.New(`telegram: secret "webhook_secret" must be 1 to 256 of A-Z, a-z, 0-9, _ and -`)
 	}
+	digits, _, _ := strings.Cut(b.token, ":")
+	b.id, _ = strconv.ParseInt(digits, 10, 64) // more digits than any id has: none
 	settings := account.Channel.Settings
 	var err error
 	if b.base, err = parseBase(settings["api_url"]); err != nil {
