@@ -200,6 +200,7 @@ func TestOpenMedia(t *testing.T) {
 func TestOpenMediaStaysHome(t *testing.T) {
 	for _, path := range []string{
 		"", ".", "..", "../x", "a/../../../x", "/etc/passwd", "//evil.example/x", "https://evil.example/x", `..\x`, "a?x=1", "a#b", "a//b", "a/%2e%2e/b", "./a",
+		"//etc/passwd", "/../etc/passwd",
 	} {
 		api := &fakeAPI{answers: []fakeAnswer{{status: 200, body: `{"ok":true,"result":{"file_path":` + jsonOf(path) + `}}`}}}
 		_, err := newBot(t, api.client(), nil).OpenMedia(t.Context(), "f")

@@ -316,7 +316,7 @@ func emojiOf(r reactionType) string {
 	case r.Emoji != "":
 		return r.Emoji
 	case r.CustomEmojiID != "":
-		return "custom_emoji:" + r.CustomEmojiID
+		return customEmoji + r.CustomEmojiID
 	case r.Type == "paid":
 		return "⭐"
 	}

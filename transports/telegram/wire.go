@@ -195,8 +195,8 @@ type (
 
 	reactionType struct {
 		Type          string `json:"type"`
-		Emoji         string `json:"emoji"`
-		CustomEmojiID string `json:"custom_emoji_id"`
+		Emoji         string `json:"emoji,omitempty"`
+		CustomEmojiID string `json:"custom_emoji_id,omitempty"`
 	}
 
 	callbackQuery struct {
