@@ -139,5 +139,6 @@ func standInRules() *transporttest.StandIn {
 			return tg
 		},
 		Fields: fields,
+		Lacks:  map[string]string{"album": "it does not know sendMediaGroup"},
 	}
 }
