@@ -14,6 +14,7 @@ import (
 	"parley/inbox/desk"
 	"parley/store"
 	"parley/transports"
+	"parley/transports/email"
 	"parley/transports/telegram"
 )
 
@@ -29,6 +30,7 @@ type adapter struct {
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
 	return map[events.Transport]adapter{
+		events.Email:    {factory: email.New, webhookSecret: "reply_key", mode: events.Polling},
 		events.Telegram: {factory: telegram.New, secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
 	}
 }
