@@ -9,6 +9,10 @@ const (
 	Phone        IdentityKind = "phone"    // E.164 with leading +
 	EmailAddress IdentityKind = "email"    // domain lower-cased
 	TelegramUser IdentityKind = "telegram" // numeric user id in decimal
+	// SenderName is what a text message came from that has no number: an
+	// alphanumeric sender or a short code, as "<network>:<name>".
+	// Anybody can send under a name; it joins nobody.
+	SenderName IdentityKind = "sender"
 )
 
 // Identity is who somebody is, normalised by the adapter: equal identities are

@@ -2,106 +2,104 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
-// BlobFolder keeps large payloads as files below a folder that every role of
-// the installation shares. A blob is written once and never changed.
-type BlobFolder struct{ root *os.Root }
+// Blobs keeps bytes by key: payloads and files. [BlobFolder] and [BlobBucket]
+// are the two there are. A key is slash-separated words, at most [MaxBlobKey]
+// bytes. The methods may be called from several goroutines.
+type Blobs interface {
+	// Put stores a blob and returns once it would survive a power failure. Storing
+	// the same key again replaces the blob as a whole; a failure leaves what was
+	// there. An r that is an io.Seeker is stored from its start.
+	Put(ctx context.Context, key string, r io.Reader) error
+	// Open opens a blob, or returns ErrNoBlob. The context holds until it is
+	// closed.
+	Open(ctx context.Context, key string) (Blob, error)
+	// Delete removes a blob; one that is not there is removed already.
+	Delete(ctx context.Context, key string) error
+	// List calls f for each blob whose key starts with prefix, in no order, until
+	// f fails. What is stored meanwhile may be missing.
+	List(ctx context.Context, prefix string, f func(BlobInfo) error) error
+	Close() error
+}
+
+// Blob is an open blob. Seeking costs nothing until the next read.
+type Blob interface {
+	io.ReadSeekCloser
+	// Size is in bytes.
+	Size() int64
+}
+
+// BlobInfo is what a store knows of a blob.
+type BlobInfo struct {
+	Key string
+	// Size is in bytes.
+	Size int64
+	// StoredAt is by the store's clock.
+	StoredAt time.Time
+}
+
+// MaxBlobKey is the longest key in bytes: S3 takes 1024 with the prefix
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html).
+const MaxBlobKey = 512
 
 // ErrNoBlob says that there is no blob of that key.
 var ErrNoBlob = errors.New("no such blob")
 
-// OpenBlobFolder opens the folder, making it when missing.
-func OpenBlobFolder(dir string) (*BlobFolder, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("blob folder: %w", err)
-	}
-	root, err := os.OpenRoot(dir)
+// OpenBlobs opens the store that a URL names:
+//
+//	file:///var/lib/parley/blobs
+//	s3://bucket/prefix?endpoint=https://s3.example.com&region=eu-central-1
+//
+// For s3, endpoint is Amazon's and region is asked for when they are left out;
+// style=path puts the bucket into the path instead of the host's name, as most
+// servers of one's own want (the default unless the endpoint is a known one).
+// Credentials come from where every S3 program finds them, never from the URL:
+// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the file ~/.aws/credentials, or
+// the machine's role. The bucket has to exist and answer.
+func OpenBlobs(ctx context.Context, rawURL string) (Blobs, error) {
+	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("blob folder: %w", err)
+		return nil, errors.New("the blob URL is not a URL: it looks like file:///folder or s3://bucket/prefix")
 	}
-	return &BlobFolder{root: root}, nil
+	switch u.Scheme {
+	case "file":
+		if u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "" {
+			return nil, fmt.Errorf("blob URL %s: a folder looks like file:///var/lib/parley/blobs", u.Redacted())
+		}
+		return OpenBlobFolder(filepath.FromSlash(u.Path))
+	case "s3":
+		return OpenBlobBucket(ctx, u)
+	}
+	return nil, fmt.Errorf("blob URL of scheme %q: there are file:///folder and s3://bucket/prefix", u.Scheme)
 }
 
-// Close closes the folder.
-func (f *BlobFolder) Close() error { return f.root.Close() }
-
-// Put stores a blob and returns once it would survive a power failure: content,
-// then its name in the folder, each fsynced. Keys are slash-separated words;
-// storing the same key again replaces the blob as a whole.
-func (f *BlobFolder) Put(_ context.Context, key string, r io.Reader) (err error) {
-	name, err := blobName(key)
-	if err != nil {
-		return err
+// validKey refuses what is no key in every store alike.
+func validKey(key string) error {
+	if key == "" || len(key) > MaxBlobKey || !filepath.IsLocal(key) ||
+		filepath.ToSlash(filepath.Clean(key)) != key || strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r == '\\' }) {
+		return fmt.Errorf("%q cannot name a blob", key)
 	}
-	dir := filepath.Dir(name)
-	if err := f.root.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("blob %s: %w", key, err)
-	}
-	// Two may store the same blob at once, each whole.
-	temporary := name + "." + rand.Text() + ".tmp"
-	file, err := f.root.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("blob %s: %w", key, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = f.root.Remove(temporary) // what is half written is of no use
-		}
-	}()
-	if _, err = io.Copy(file, r); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("blob %s: %w", key, err)
-	}
-	if err = f.root.Rename(temporary, name); err != nil {
-		return fmt.Errorf("blob %s: %w", key, err)
-	}
-	return f.syncFolders(dir)
+	return nil
 }
 
-// syncFolders makes new names durable, from dir up to the root.
-func (f *BlobFolder) syncFolders(dir string) error {
-	for {
-		d, err := f.root.Open(dir)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(d.Sync(), d.Close()); err != nil {
-			return fmt.Errorf("blob folder %s: %w", dir, err)
-		}
-		if dir == "." {
-			return nil
-		}
-		dir = filepath.Dir(dir)
+// rewound is r from its start with its length, or -1 where only reading tells.
+func rewound(r io.Reader) (int64, error) {
+	s, ok := r.(io.Seeker)
+	if !ok {
+		return -1, nil
 	}
-}
-
-// Open opens a blob, or returns ErrNoBlob.
-func (f *BlobFolder) Open(_ context.Context, key string) (io.ReadCloser, error) {
-	name, err := blobName(key)
+	size, err := s.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	file, err := f.root.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", ErrNoBlob, key)
-	}
-	return file, err
-}
-
-// blobName is the key's path below the root.
-func blobName(key string) (string, error) {
-	if key == "" || strings.HasSuffix(key, ".tmp") || !filepath.IsLocal(key) {
-		return "", fmt.Errorf("%q cannot name a blob", key)
-	}
-	return filepath.Clean(filepath.FromSlash(key)), nil
+	_, err = s.Seek(0, io.SeekStart)
+	return size, err
 }

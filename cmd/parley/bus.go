@@ -78,7 +78,7 @@ func (s *server) startGateway(ctx context.Context) error {
 	if s.blobs != nil {
 		opts.Blobs = s.blobs
 	} else {
-		s.log.Warn("payloads over 256 kB are refused: set --blob-dir to a folder that all processes share")
+		s.log.Warn("files are not kept, and payloads over 256 kB are refused: set --blob-url to what all processes share")
 	}
 	g, err := gateway.New(opts)
 	if err != nil {

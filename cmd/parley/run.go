@@ -36,9 +36,10 @@ type Config struct {
 	DatabaseURL, NATSURL string
 	// SecretKey is the key's text, SecretKeyFile its file; see openKeyring.
 	SecretKey, SecretKeyFile string
-	// BlobDir is the folder of payloads that are too large for the bus. All
-	// processes share it; empty is one in DataDir, if this process is alone.
-	BlobDir string
+	// BlobURL is where files and payloads that are too large for the bus are kept;
+	// see store.OpenBlobs. All processes share it; empty is a folder in DataDir, if
+	// this process is alone.
+	BlobURL string
 	// PublicURL is where providers reach this installation.
 	PublicURL string
 	// Listen is the address of webhooks and health checks; MetricsListen that of
@@ -136,8 +137,8 @@ type server struct {
 
 	work sync.WaitGroup
 	pg   *localpg.Server
-	// blobs is nil where no folder is shared.
-	blobs *store.BlobFolder
+	// blobs is nil where none are shared.
+	blobs store.Blobs
 }
 
 // Run starts a server and keeps it running until ctx ends or something makes it
@@ -168,26 +169,13 @@ func Run(ctx context.Context, cfg Config) error {
 	if s.keys, err = openKeyring(&cfg); err != nil {
 		return err
 	}
-	if s.blobs, err = openBlobs(&cfg); err != nil {
+	if s.blobs, err = openBlobs(ctx, &cfg); err != nil {
 		return err
 	}
 	if s.blobs != nil {
 		defer func() { _ = s.blobs.Close() }() // every blob was synced by itself
 	}
 	return s.run(ctx)
-}
-
-// openBlobs opens the folder of large payloads, or returns nil where a folder of
-// this process's own would hide them from the others.
-func openBlobs(cfg *Config) (*store.BlobFolder, error) {
-	dir := cfg.BlobDir
-	if dir == "" {
-		if cfg.NATSURL != "" || cfg.DatabaseURL != "" {
-			return nil, nil
-		}
-		dir = filepath.Join(cfg.DataDir, "blobs")
-	}
-	return store.OpenBlobFolder(dir)
 }
 
 func (c *Config) check() error {

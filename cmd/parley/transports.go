@@ -14,6 +14,7 @@ import (
 	"parley/inbox/desk"
 	"parley/store"
 	"parley/transports"
+	"parley/transports/email"
 	"parley/transports/telegram"
 )
 
@@ -29,6 +30,7 @@ type adapter struct {
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
 	return map[events.Transport]adapter{
+		events.Email:    {factory: email.New, webhookSecret: "reply_key", mode: events.Polling},
 		events.Telegram: {factory: telegram.New, secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
 	}
 }
@@ -92,7 +94,7 @@ func check(ctx context.Context, t transports.Transport) (desk.Report, error) {
 }
 
 // reparse reads a stored payload again, for replays.
-func reparse(keys *inbox.Keyring, blobs *store.BlobFolder, channel func(context.Context, *events.Inbound) (events.Channel, error)) func(context.Context, *events.Inbound) ([]events.Inbound, error) {
+func reparse(keys *inbox.Keyring, blobs store.Blobs, channel func(context.Context, *events.Inbound) (events.Channel, error)) func(context.Context, *events.Inbound) ([]events.Inbound, error) {
 	open := secretsOpener(keys)
 	table := adapters()
 	return func(ctx context.Context, ev *events.Inbound) ([]events.Inbound, error) {
@@ -125,12 +127,12 @@ func reparse(keys *inbox.Keyring, blobs *store.BlobFolder, channel func(context.
 }
 
 // payload is what the provider sent, from the event or from its blob.
-func payload(ctx context.Context, blobs *store.BlobFolder, ev *events.Inbound) (json.RawMessage, error) {
+func payload(ctx context.Context, blobs store.Blobs, ev *events.Inbound) (json.RawMessage, error) {
 	if ev.RawRef == "" {
 		return ev.Raw, nil
 	}
 	if blobs == nil {
-		return nil, fmt.Errorf("the payload is in the blob %s: start with the --blob-dir that holds it", ev.RawRef)
+		return nil, fmt.Errorf("the payload is in the blob %s: start with the --blob-url that holds it", ev.RawRef)
 	}
 	r, err := blobs.Open(ctx, ev.RawRef)
 	if err != nil {

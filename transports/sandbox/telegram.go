@@ -41,6 +41,9 @@ type TelegramOptions struct {
 	// line, each in one write. If it has entries already, ids continue behind
 	// them.
 	LogPath string
+	// LocalFiles makes the stand-in a Bot API server with --local: getFile answers
+	// with an absolute path below this folder, and nothing is too large to fetch.
+	LocalFiles string
 	// HTTPClient delivers webhooks; its Timeout is how long Telegram waits.
 	HTTPClient *http.Client
 	// WebhookRetry is the first pause after a failed delivery, doubled up to
@@ -80,6 +83,7 @@ type Telegram struct {
 	log     *telegramLog
 	faults  atomic.Pointer[faultPlan]
 	files   telegramFiles
+	groups  atomic.Int64 // albums, polls and connections, numbered together
 	control http.Handler
 
 	peopleMu sync.RWMutex

@@ -17,111 +17,43 @@ const maxControl = 32 << 20
 //
 //	POST /sandbox/telegram/say       {"from":"anna","text":"hi","reply_to":7,"bot":"token"} → {"message_id":8}
 //	POST /sandbox/telegram/file      {"from","kind","name","mime","content"(base64),"text"}  → {"message_id"}
-//	POST /sandbox/telegram/location  {"from","latitude","longitude"}                         → {"message_id"}
+//	POST /sandbox/telegram/album     {"from","text","files":[{"kind","name","mime","content"},…]} → {"message_ids":[8,9]}
+//	POST /sandbox/telegram/location  {"from","latitude","longitude"}; live for "live" seconds, a venue with "title" and "address"
+//	POST /sandbox/telegram/move      {"from","message_id","latitude","longitude","live":0 to stop}
 //	POST /sandbox/telegram/contact   {"from"} shares one's own, with "phone" and "name" another's
+//	POST /sandbox/telegram/poll      {"from","poll":["question","answer",…]}
+//	POST /sandbox/telegram/dice      {"from","text":"🎲"}
+//	POST /sandbox/telegram/story     {"from","message_id":the story's}
 //	POST /sandbox/telegram/edit      {"from","message_id","text"}
+//	POST /sandbox/telegram/editfile  {"from","message_id","kind","name","mime","content"}
 //	POST /sandbox/telegram/react     {"from","message_id","emoji":["👍"]}
 //	POST /sandbox/telegram/press     {"from","message_id","data"}
 //	POST /sandbox/telegram/block     {"from"}, and unblock
+//	POST /sandbox/telegram/migrate   {"from","message_id":the new chat id}
 //	POST /sandbox/telegram/update    any update, verbatim
-//	GET  /sandbox/telegram/phone?who=anna  → [PhoneMessage]
+//	POST /sandbox/telegram/connect   {"from":"olga","read_only":false} connects her account to the bot → {"connection":"…"}
+//	POST /sandbox/telegram/rights    {"connection","read_only"}, and disconnect {"connection"}
+//	POST /sandbox/telegram/delete    {"from","connection","message_ids":[8]}
+//	GET  /sandbox/telegram/phone?who=anna&connection=…  → [PhoneMessage]
 //	GET  /sandbox/people                   → [{"name","id",…}]
 //	GET  /sandbox/faults, POST /sandbox/faults   TelegramFaults
 //	GET  /sandbox/log?after=7              → TelegramEntry, one JSON object per line
+//
+// Whatever a person posts can have "reply_to", "quote", "forward_from", "topic"
+// and "marks". With "connection" they write to that business account instead of
+// the bot; with "owner":true its owner writes to them.
 func (t *Telegram) controlMux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /sandbox/telegram/{action}", t.controlAction)
 	mux.HandleFunc("GET /sandbox/telegram/phone", t.controlPhone)
+	mux.HandleFunc("POST /sandbox/telegram/connect", t.controlConnect)
+	mux.HandleFunc("POST /sandbox/telegram/rights", t.controlRights)
+	mux.HandleFunc("POST /sandbox/telegram/disconnect", t.controlDisconnect)
 	mux.HandleFunc("GET /sandbox/people", t.controlPeople)
 	mux.HandleFunc("GET /sandbox/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, t.Faults()) })
 	mux.HandleFunc("POST /sandbox/faults", t.controlFaults)
 	mux.HandleFunc("GET /sandbox/log", t.controlLog)
 	return mux
-}
-
-// controlRequest is what any action takes.
-type controlRequest struct {
-	From      string   `json:"from"`
-	Bot       string   `json:"bot"`
-	Text      string   `json:"text"`
-	ReplyTo   int64    `json:"reply_to"`
-	MessageID int64    `json:"message_id"`
-	Emoji     []string `json:"emoji"`
-	Data      string   `json:"data"`
-	Kind      string   `json:"kind"`
-	Name      string   `json:"name"`
-	MIME      string   `json:"mime"`
-	Content   []byte   `json:"content"`
-	Group     string   `json:"group"`
-	Phone     string   `json:"phone"`
-	Latitude  float64  `json:"latitude"`
-	Longitude float64  `json:"longitude"`
-}
-
-func (t *Telegram) controlAction(w http.ResponseWriter, r *http.Request) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
-	action := r.PathValue("action")
-	if action == "update" {
-		var raw json.RawMessage
-		if err := body.Decode(&raw); err != nil {
-			refuse(w, err)
-			return
-		}
-		t.Inject(raw)
-		reply(w, map[string]bool{"ok": true})
-		return
-	}
-	var req controlRequest
-	if err := body.Decode(&req); err != nil {
-		refuse(w, err)
-		return
-	}
-	who, err := t.who(req.From, req.Bot)
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	id, err := who.act(action, req)
-	switch {
-	case errors.Is(err, errNoAction):
-		http.NotFound(w, r)
-	case err != nil:
-		refuse(w, err)
-	case id != 0:
-		reply(w, map[string]int64{"message_id": id})
-	default:
-		reply(w, map[string]bool{"ok": true})
-	}
-}
-
-var errNoAction = errors.New("sandbox: no such action")
-
-func (a Person) act(action string, req controlRequest) (messageID int64, err error) {
-	post := Post{Text: req.Text, ReplyTo: req.ReplyTo, Group: req.Group}
-	switch action {
-	case "say":
-	case "file":
-		post.Kind = req.Kind
-		post.File = &File{Name: req.Name, MIME: req.MIME, Content: req.Content}
-	case "location":
-		post.Location = &[2]float64{req.Latitude, req.Longitude}
-	case "contact":
-		post.OwnContact = req.Phone == ""
-		post.Contact = &[2]string{req.Phone, req.Name}
-	case "edit":
-		return 0, a.Edit(req.MessageID, req.Text)
-	case "react":
-		return 0, a.React(req.MessageID, req.Emoji...)
-	case "press":
-		return 0, a.Press(req.MessageID, req.Data)
-	case "block":
-		return 0, a.Block()
-	case "unblock":
-		return 0, a.Unblock()
-	default:
-		return 0, errNoAction
-	}
-	return a.Post(post)
 }
 
 func (t *Telegram) who(name, token string) (Person, error) {
@@ -137,6 +69,13 @@ func (t *Telegram) who(name, token string) (Person, error) {
 
 func (t *Telegram) controlPhone(w http.ResponseWriter, r *http.Request) {
 	who, err := t.who(r.URL.Query().Get("who"), r.URL.Query().Get("bot"))
+	if connection := r.URL.Query().Get("connection"); err == nil && connection != "" {
+		var b BusinessAccount
+		b, err = t.business(connection)
+		if err == nil {
+			who = who.At(b)
+		}
+	}
 	if err != nil {
 		refuse(w, err)
 		return

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,6 +25,7 @@ const (
 	faultHangAfter        = "hang_after"
 	faultResetAfter       = "reset_after"
 	faultCutAfter         = "cut_after"
+	faultHalfCloseAfter   = "half_close_after"
 )
 
 // TelegramFaults are what goes wrong. The shares lie between 0 and 1; at most
@@ -40,14 +42,18 @@ type TelegramFaults struct {
 	Refuse400   float64 `json:"refuse_400,omitempty"`
 	Refuse403   float64 `json:"refuse_403,omitempty"`
 	// Accepted and logged, and yet: answered 500, never answered, connection
-	// reset, closed halfway through the answer.
+	// reset, closed halfway through the answer, closed on the stand-in's side only.
 	ServerErrorAfter float64 `json:"server_error_after,omitempty"`
 	HangAfter        float64 `json:"hang_after,omitempty"`
 	ResetAfter       float64 `json:"reset_after,omitempty"`
 	CutAfter         float64 `json:"cut_after,omitempty"`
+	HalfCloseAfter   float64 `json:"half_close_after,omitempty"`
 	// Next are faults by name ("hang_after"; "" for none) for the next sends, one
 	// each, before the shares apply.
 	Next []string `json:"next,omitempty"`
+	// NextChanges are faults by name for the next edits, reactions and deletions;
+	// shares do not apply to them.
+	NextChanges []string `json:"next_changes,omitempty"`
 	// DelayMS holds back every answer to a send, in milliseconds.
 	DelayMS int `json:"delay_ms,omitempty"`
 	// Redeliver is the share of updates that a webhook gets once more although it
@@ -56,18 +62,30 @@ type TelegramFaults struct {
 	// Copies is how many requests deliver an update at the same time, 1 by
 	// default.
 	Copies int `json:"copies,omitempty"`
+	// Reorder is the share of updates that a webhook gets after the next of the
+	// same chat, if that waits already.
+	Reorder float64 `json:"reorder,omitempty"`
+	// UpdateDelayMS holds back every delivery to a webhook, in milliseconds.
+	UpdateDelayMS int `json:"update_delay_ms,omitempty"`
+	// Forget is the share of updates whose confirmation by polling is forgotten
+	// once, so that they come again.
+	Forget float64 `json:"forget,omitempty"`
+	// PollError is the share of polls that are answered 502.
+	PollError float64 `json:"poll_error,omitempty"`
 }
 
 // faultPlan is a set of faults in force.
 type faultPlan struct {
 	TelegramFaults
-	mu   sync.Mutex
-	next []string
+	mu      sync.Mutex
+	next    []string
+	changes []string
+	polls   atomic.Int64
 }
 
 // SetFaults replaces the faults in force, also while requests run.
 func (t *Telegram) SetFaults(f TelegramFaults) {
-	t.faults.Store(&faultPlan{TelegramFaults: f, next: slices.Clone(f.Next)})
+	t.faults.Store(&faultPlan{TelegramFaults: f, next: slices.Clone(f.Next), changes: slices.Clone(f.NextChanges)})
 }
 
 // Faults in force; Next holds those still to come.
@@ -76,14 +94,14 @@ func (t *Telegram) Faults() TelegramFaults {
 	plan.mu.Lock()
 	defer plan.mu.Unlock()
 	f := plan.TelegramFaults
-	f.Next = slices.Clone(plan.next)
+	f.Next, f.NextChanges = slices.Clone(plan.next), slices.Clone(plan.changes)
 	return f
 }
 
 // check finds mistakes in faults that came from outside.
 func (f TelegramFaults) check() error {
 	known := f.shares()
-	for _, name := range f.Next {
+	for _, name := range slices.Concat(f.Next, f.NextChanges) {
 		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
 			return fmt.Errorf("no fault is called %q", name)
 		}
@@ -94,6 +112,11 @@ func (f TelegramFaults) check() error {
 			return fmt.Errorf("the share of %s is negative", s.name)
 		}
 		sum += s.share
+	}
+	for _, s := range []faultShare{{"redeliver", f.Redeliver}, {"reorder", f.Reorder}, {"forget", f.Forget}, {"poll_error", f.PollError}} {
+		if s.share < 0 || s.share > 1 {
+			return fmt.Errorf("the share of %s is %g", s.name, s.share)
+		}
 	}
 	if sum > 1 {
 		return fmt.Errorf("the shares sum to %g", sum)
@@ -118,6 +141,7 @@ func (f TelegramFaults) shares() []faultShare {
 		{faultHangAfter, f.HangAfter},
 		{faultResetAfter, f.ResetAfter},
 		{faultCutAfter, f.CutAfter},
+		{faultHalfCloseAfter, f.HalfCloseAfter},
 	}
 }
 
@@ -144,6 +168,18 @@ func (p *faultPlan) pick(seed uint64, chat, nth int64) string {
 		}
 	}
 	return ""
+}
+
+// pickChange decides about the next edit or reaction.
+func (p *faultPlan) pickChange() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.changes) == 0 {
+		return ""
+	}
+	name := p.changes[0]
+	p.changes = p.changes[1:]
+	return name
 }
 
 // dice is a number in [0, 1) that depends on nothing but its arguments.

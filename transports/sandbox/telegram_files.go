@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"os"
 	"path"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,7 +56,12 @@ func (s *telegramFiles) store(f File, kind string) wireFile {
 		FilePath: fmt.Sprintf("%ss/file_%s%s", kind, n, path.Ext(f.Name)),
 	}}
 	s.byID[stored.wire.FileID] = stored
-	shown := stored.wire
+	return shownAs(kind, stored)
+}
+
+// shownAs is a file as a message of that kind shows it.
+func shownAs(kind string, f *storedFile) wireFile {
+	shown := f.wire
 	shown.FilePath = ""
 	switch kind {
 	case "photo":
@@ -92,17 +99,51 @@ func (m *wireMessage) attach(kind string, f wireFile) {
 	}
 }
 
-func (t *Telegram) getFile(id string) (any, *refusal) {
-	t.files.mu.RLock()
-	defer t.files.mu.RUnlock()
-	f := t.files.byID[strings.TrimSuffix(id, "-s")]
+// again attaches a file that the stand-in has, by its id.
+func (s *telegramFiles) again(m *wireMessage, kind, id string) *refusal {
+	s.mu.RLock()
+	f := s.byID[strings.TrimSuffix(id, "-s")]
+	s.mu.RUnlock()
+	if f == nil {
+		return badRequest("wrong file identifier/HTTP URL specified")
+	}
+	m.attach(kind, shownAs(kind, f))
+	return nil
+}
+
+func (b *telegramBot) getFile(id string) (any, *refusal) {
+	if id == "" {
+		return nil, badRequest("file_id not specified")
+	}
+	b.t.files.mu.RLock()
+	defer b.t.files.mu.RUnlock()
+	f := b.t.files.byID[strings.TrimSuffix(id, "-s")]
 	if f == nil {
 		return nil, badRequest("invalid file_id")
+	}
+	if dir := b.t.opts.LocalFiles; dir != "" {
+		return localFile(f, filepath.Join(dir, b.token))
 	}
 	if f.Size > maxDownload {
 		return nil, badRequest("file is too big")
 	}
 	return f.wire, nil
+}
+
+// localFile writes a file where a server with --local keeps the bot's, and
+// answers with its absolute path
+// (https://core.telegram.org/bots/api#using-a-local-bot-api-server).
+func localFile(f *storedFile, dir string) (any, *refusal) {
+	shown := f.wire
+	shown.FilePath = filepath.Join(dir, filepath.FromSlash(f.wire.FilePath))
+	err := os.MkdirAll(filepath.Dir(shown.FilePath), 0o700)
+	if err == nil {
+		err = os.WriteFile(shown.FilePath, f.Content, 0o600)
+	}
+	if err != nil {
+		return nil, &refusal{Code: http.StatusInternalServerError, Words: "Internal Server Error: " + err.Error()}
+	}
+	return shown, nil
 }
 
 func (t *Telegram) serveFile(w http.ResponseWriter, r *http.Request, token, name string) {
@@ -118,7 +159,7 @@ func (t *Telegram) serveFile(w http.ResponseWriter, r *http.Request, token, name
 		}
 	}
 	t.files.mu.RUnlock()
-	if found == nil {
+	if found == nil || t.opts.LocalFiles != "" { // such a server hands out none
 		answer(w, nil, "", &refusal{Code: http.StatusNotFound, Words: "Not Found"})
 		return
 	}

@@ -45,6 +45,11 @@ type TelegramEntry struct {
 	// where there is none.
 	Kind string `json:"kind,omitempty"`
 	Text string `json:"text,omitempty"`
+	// Connection is the business connection of the chat, if it is one's.
+	Connection string `json:"connection,omitempty"`
+	// Topic is the thread within the chat, Group the album.
+	Topic int64  `json:"topic,omitempty"`
+	Group string `json:"group,omitempty"`
 	// ReplyTo is the message answered.
 	ReplyTo int64 `json:"reply_to,omitempty"`
 	// Fault is the fault that was injected, by its name in [TelegramFaults].

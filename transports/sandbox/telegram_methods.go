@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf16"
 )
 
 // params are a method's parameters, however they came, and its uploaded files.
@@ -29,8 +29,7 @@ type upload struct {
 func (p params) get(name string) string { return p.values.Get(name) }
 
 func (p params) int(name string) int64 {
-	n, _ := strconv.ParseInt(p.get(name), 10, 64)
-	return n
+	return toInteger(p.get(name))
 }
 
 func jsonParams(fields map[string]json.RawMessage) params {
@@ -50,19 +49,22 @@ const (
 	maxForm       = 10 << 20 // all of a request but its files
 	maxUploadSize = 50 << 20 // https://core.telegram.org/bots/api#sending-files
 	keptUpload    = 1 << 20  // ours: what a bot sends is kept for the phone up to here
+	// maxLocalUpload is of a server with --local
+	// (https://core.telegram.org/bots/api#using-a-local-bot-api-server).
+	maxLocalUpload = 2000 << 20
 )
 
-// errTooLarge says that an upload has more than maxUploadSize bytes.
+// errTooLarge says that an upload has more bytes than the server takes.
 var errTooLarge = errors.New("too large")
 
 // readParams takes the four ways of passing parameters
 // (https://core.telegram.org/bots/api#making-requests).
-func readParams(r *http.Request) (params, error) {
+func readParams(r *http.Request, maxFile int64) (params, error) {
 	p := params{values: r.URL.Query()}
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch kind {
 	case "multipart/form-data":
-		return p, p.readMultipart(r)
+		return p, p.readMultipart(r, maxFile)
 	case "application/json":
 		var fields map[string]json.RawMessage
 		if err := json.NewDecoder(io.LimitReader(r.Body, maxForm)).Decode(&fields); err != nil {
@@ -85,7 +87,7 @@ func readParams(r *http.Request) (params, error) {
 	return p, nil
 }
 
-func (p *params) readMultipart(r *http.Request) error {
+func (p *params) readMultipart(r *http.Request, maxFile int64) error {
 	in, err := r.MultipartReader()
 	if err != nil {
 		return err
@@ -111,12 +113,12 @@ func (p *params) readMultipart(r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		rest, err := io.Copy(io.Discard, io.LimitReader(part, maxUploadSize))
+		rest, err := io.Copy(io.Discard, io.LimitReader(part, maxFile))
 		if err != nil {
 			return err
 		}
 		f := upload{name: part.FileName(), size: int64(len(kept)) + rest}
-		if f.size > maxUploadSize {
+		if f.size > maxFile {
 			return errTooLarge
 		}
 		if len(kept) <= keptUpload {
@@ -137,7 +139,11 @@ func (t *Telegram) serveMethod(w http.ResponseWriter, r *http.Request, token, me
 		answer(w, nil, "", refused)
 		return
 	}
-	p, err := readParams(r)
+	maxFile := int64(maxUploadSize)
+	if t.opts.LocalFiles != "" {
+		maxFile = maxLocalUpload
+	}
+	p, err := readParams(r, maxFile)
 	if errors.Is(err, errTooLarge) {
 		answer(w, nil, "", &refusal{Code: http.StatusRequestEntityTooLarge, Words: "Request Entity Too Large"})
 		return
@@ -152,10 +158,21 @@ func (t *Telegram) serveMethod(w http.ResponseWriter, r *http.Request, token, me
 		answer(w, result, "", refused)
 	case isSend(method):
 		t.serveSend(w, r, bot, sends[strings.ToLower(method)], p)
+	case isChange(method):
+		t.serveChange(w, r, bot, method, p)
 	default:
 		result, words, refused := bot.callWith(method, p)
 		answer(w, result, words, refused)
 	}
+}
+
+// isChange reports whether a method changes what was sent.
+func isChange(method string) bool {
+	switch strings.ToLower(method) {
+	case "editmessagetext", "editmessagecaption", "setmessagereaction", "deletemessage":
+		return true
+	}
+	return false
 }
 
 func isSend(method string) bool { _, ok := sends[strings.ToLower(method)]; return ok }
@@ -163,8 +180,7 @@ func isSend(method string) bool { _, ok := sends[strings.ToLower(method)]; retur
 // call runs a method without the faults and the description.
 func (b *telegramBot) call(method string, p params) (any, *refusal) {
 	if isSend(method) {
-		m, refused := b.send(sends[strings.ToLower(method)], p, "")
-		return m, refused
+		return b.send(sends[strings.ToLower(method)], p, "")
 	}
 	result, _, refused := b.callWith(method, p)
 	return result, refused
@@ -181,17 +197,19 @@ func (b *telegramBot) callWith(method string, p params) (result any, words strin
 	case "getwebhookinfo":
 		return b.webhookInfo(), "", nil
 	case "getfile":
-		result, refused = b.t.getFile(p.get("file_id"))
+		result, refused = b.getFile(p.get("file_id"))
+	case "getbusinessconnection":
+		result, refused = b.businessConnection(p.get("business_connection_id"))
 	case "setmessagereaction":
 		result, refused = b.react(p)
 	case "editmessagetext":
 		result, refused = b.editText(p)
+	case "editmessagecaption":
+		result, refused = b.editCaption(p)
 	case "deletemessage":
 		result, refused = b.deleteMessage(p)
 	case "sendchataction":
-		if _, refused = b.reachable(p.get("chat_id")); refused == nil {
-			result = true
-		}
+		result, refused = b.chatAction(p)
 	case "answercallbackquery":
 		result, refused = b.answerCallback(p.get("callback_query_id"))
 	default:
@@ -221,7 +239,7 @@ func answer(w http.ResponseWriter, result any, words string, refused *refusal) {
 // serveSend is a send with what may go wrong around it.
 func (t *Telegram) serveSend(w http.ResponseWriter, r *http.Request, bot *telegramBot, kind sendKind, p params) {
 	plan := t.faults.Load()
-	th, refused := bot.reachable(p.get("chat_id"))
+	th, refused := bot.reach(p)
 	fault := ""
 	if refused == nil {
 		fault = plan.pick(t.opts.Seed, th.person.user.ID, th.sends.Add(1))
@@ -238,8 +256,27 @@ func (t *Telegram) serveSend(w http.ResponseWriter, r *http.Request, bot *telegr
 	case refused == nil:
 		m, refused = bot.send(kind, p, fault)
 	}
-	if plan.DelayMS > 0 {
-		t.pause(r, time.Duration(plan.DelayMS)*time.Millisecond)
+	t.answerFaulty(w, r, fault, m, refused)
+}
+
+// serveChange is an edit or a reaction with what may go wrong around it.
+func (t *Telegram) serveChange(w http.ResponseWriter, r *http.Request, bot *telegramBot, method string, p params) {
+	plan := t.faults.Load()
+	fault := plan.pickChange()
+	var result any
+	var refused *refusal
+	if strikesBefore(fault) {
+		refused = plan.before(fault)
+	} else {
+		result, _, refused = bot.callWith(method, p)
+	}
+	t.answerFaulty(w, r, fault, result, refused)
+}
+
+// answerFaulty answers, or fails to, as the fault wants it.
+func (t *Telegram) answerFaulty(w http.ResponseWriter, r *http.Request, fault string, result any, refused *refusal) {
+	if wait := t.faults.Load().DelayMS; wait > 0 {
+		t.pause(r, time.Duration(wait)*time.Millisecond)
 	}
 	if refused != nil {
 		answer(w, nil, "", refused)
@@ -251,13 +288,33 @@ func (t *Telegram) serveSend(w http.ResponseWriter, r *http.Request, bot *telegr
 		panic(http.ErrAbortHandler)
 	case faultResetBefore, faultResetAfter:
 		reset(w)
+	case faultHalfCloseAfter:
+		t.halfClose(w)
 	case faultCutAfter:
-		cut(w, m)
+		cut(w, result)
 	case faultServerErrorAfter:
 		answer(w, nil, "", &refusal{Code: http.StatusInternalServerError, Words: "Internal Server Error"})
 	default:
-		answer(w, m, "", nil)
+		answer(w, result, "", nil)
 	}
+}
+
+// halfClose ends our side of the connection without an answer, and leaves the
+// other open until the client or the stand-in gives up.
+func (t *Telegram) halfClose(w http.ResponseWriter) {
+	if h, ok := w.(http.Hijacker); ok {
+		if conn, _, err := h.Hijack(); err == nil {
+			stop := context.AfterFunc(t.stop, func() { _ = conn.Close() })
+			defer stop()
+			if tcp, ok := conn.(*net.TCPConn); ok {
+				_ = tcp.CloseWrite()
+				_, _ = io.Copy(io.Discard, tcp)
+			}
+			_ = conn.Close()
+			return
+		}
+	}
+	panic(http.ErrAbortHandler)
 }
 
 // pause waits for d, or for ever if it is negative, unless the client or the
@@ -300,13 +357,4 @@ func cut(w http.ResponseWriter, result any) {
 		_ = http.NewResponseController(w).Flush()
 	}
 	panic(http.ErrAbortHandler)
-}
-
-// utf16Len counts as the Bot API does.
-func utf16Len(s string) int {
-	n := 0
-	for _, r := range s {
-		n += max(utf16.RuneLen(r), 1)
-	}
-	return n
 }

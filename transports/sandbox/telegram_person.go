@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,19 +36,25 @@ type Person struct {
 	t   *Telegram
 	p   *person
 	bot *telegramBot
+	// account is the business account written to, nil for the bot itself.
+	account *businessAccount
 }
 
-// thread is what one person and one bot wrote to each other.
+// thread is what one person and one bot, or the business account that it is
+// connected to, wrote to each other.
 type thread struct {
-	person *person
-	sends  atomic.Int64 // tried, for the faults' dice
-	bucket bucket
+	person  *person
+	account *businessAccount // nil for the bot's own
+	sends   atomic.Int64     // tried, for the faults' dice
+	bucket  bucket
 
 	mu       sync.Mutex
 	messages []said // by rising message id
 	open     bool   // the person wrote, so that the bot may
 	blocked  bool
 	migrated int64
+	topics   map[int64]bool
+	wrote    time.Time // when the person did last
 }
 
 // said is one message of a thread. The message itself is never changed, only
@@ -57,6 +62,7 @@ type thread struct {
 type said struct {
 	message     *wireMessage
 	kind, text  string
+	fromBot     bool
 	reaction    []string // the person's
 	botReaction []string
 	deleted     bool
@@ -121,7 +127,7 @@ func (a Person) With(token string) (Person, error) {
 	if bot == nil {
 		return Person{}, errors.New("sandbox: no bot has this token")
 	}
-	a.bot = bot
+	a.bot, a.account = bot, nil
 	return a, nil
 }
 
@@ -146,6 +152,14 @@ func (b *telegramBot) thread(p *person) *thread {
 	return th
 }
 
+// thread is the person's with whom they write to.
+func (a Person) thread() *thread {
+	if a.account != nil {
+		return a.account.thread(a.p)
+	}
+	return a.bot.thread(a.p)
+}
+
 // find is called with mu held. It yields -1 if there is no such message.
 func (th *thread) find(id int64) int {
 	i, ok := slices.BinarySearchFunc(th.messages, id, func(m said, id int64) int {
@@ -164,96 +178,11 @@ func (s said) reply() *wireMessage {
 	return &m
 }
 
-// Post is something a person sends. At most one of File, Location and Contact is
-// set; Text is then the caption.
-type Post struct {
-	Text string
-	// Kind of File: "photo", "document", "voice", "video", "audio", "animation",
-	// "video_note" or "sticker".
-	Kind string
-	File *File
-	// Location is latitude and longitude.
-	Location *[2]float64
-	// OwnContact shares the person's own phone number.
-	OwnContact bool
-	// Contact is somebody else's card: phone, first name.
-	Contact *[2]string
-	// ReplyTo is the id of the message answered, 0 for none.
-	ReplyTo int64
-	// Group makes posts of the same group an album.
-	Group string
-}
-
-// Say writes a text and yields its message id.
-func (a Person) Say(text string) (int64, error) { return a.Post(Post{Text: text}) }
-
-// Post sends anything and yields its message id.
-func (a Person) Post(post Post) (int64, error) {
-	m := &wireMessage{From: &a.p.user, Chat: a.p.chat(), Date: a.t.opts.Now().Unix(), GroupID: post.Group}
-	kind := "text"
-	switch {
-	case post.File != nil:
-		kind = post.Kind
-		if !slices.Contains([]string{"photo", "document", "voice", "video", "audio", "animation", "video_note", "sticker"}, kind) {
-			return 0, fmt.Errorf("sandbox: no file is a %q", kind)
-		}
-		m.attach(kind, a.t.files.store(*post.File, kind))
-		m.Caption = post.Text
-	case post.Location != nil:
-		kind = "location"
-		m.Location = &wireLocation{Latitude: post.Location[0], Longitude: post.Location[1]}
-	case post.OwnContact:
-		kind = "contact"
-		m.Contact = &wireContact{
-			PhoneNumber: a.p.phone, FirstName: a.p.user.FirstName, LastName: a.p.user.LastName, UserID: a.p.user.ID,
-		}
-	case post.Contact != nil:
-		kind = "contact"
-		m.Contact = &wireContact{PhoneNumber: post.Contact[0], FirstName: post.Contact[1]}
-	case strings.TrimSpace(post.Text) == "":
-		return 0, errors.New("sandbox: nothing to say")
-	default:
-		m.Text = post.Text
-	}
-	th := a.bot.thread(a.p)
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	if th.blocked {
-		return 0, errBlocked
-	}
-	th.open = true
-	if post.ReplyTo != 0 {
-		i := th.find(post.ReplyTo)
-		if i < 0 {
-			return 0, ErrNoMessage
-		}
-		m.ReplyTo = th.messages[i].reply()
-	}
-	m.MessageID = a.bot.messages.Add(1)
-	th.messages = append(th.messages, said{kind: kind, message: m, text: post.Text})
-	return m.MessageID, a.bot.push("message", a.p.user.ID, m.MessageID, post.Text, func(u *wireUpdate) { u.Message = m })
-}
-
-// Edit changes the text of one of the person's own messages.
-func (a Person) Edit(messageID int64, text string) error {
-	return a.change(messageID, func(m *said) error {
-		if m.message.From.IsBot {
-			return errors.New("sandbox: that message is the bot's")
-		}
-		edited := *m.message
-		edited.EditDate = a.t.opts.Now().Unix()
-		if edited.Text != "" {
-			edited.Text = text
-		} else {
-			edited.Caption = text
-		}
-		m.message, m.text = &edited, text
-		return a.bot.push("edited_message", a.p.user.ID, messageID, text, func(u *wireUpdate) { u.Edited = &edited })
-	})
-}
-
 // React sets the person's reactions to a message; none takes them back.
 func (a Person) React(messageID int64, emoji ...string) error {
+	if a.account != nil {
+		return errors.New("sandbox: reactions in a business account's chats reach no bot")
+	}
 	return a.change(messageID, func(m *said) error {
 		r := &wireReacted{
 			Chat: a.p.chat(), MessageID: messageID, User: a.p.user, Date: a.t.opts.Now().Unix(),
@@ -324,7 +253,7 @@ func (a Person) setBlocked(blocked bool) error {
 }
 
 func (a Person) change(messageID int64, do func(*said) error) error {
-	th := a.bot.thread(a.p)
+	th := a.thread()
 	th.mu.Lock()
 	defer th.mu.Unlock()
 	i := th.find(messageID)
@@ -337,51 +266,11 @@ func (a Person) change(messageID int64, do func(*said) error) error {
 func reactions(emoji []string) []wireReaction {
 	out := make([]wireReaction, 0, len(emoji))
 	for _, e := range emoji {
-		out = append(out, wireReaction{Type: "emoji", Emoji: e})
-	}
-	return out
-}
-
-// PhoneMessage is a message as it shows on a person's phone.
-type PhoneMessage struct {
-	MessageID int64     `json:"message_id"`
-	Time      time.Time `json:"time"`
-	// FromBot is false for the person's own messages.
-	FromBot bool   `json:"from_bot"`
-	Kind    string `json:"kind"`
-	Text    string `json:"text,omitempty"`
-	File    string `json:"file,omitempty"`
-	ReplyTo int64  `json:"reply_to,omitempty"`
-	Edited  bool   `json:"edited,omitempty"`
-	// Reactions are the person's, BotReactions the bot's.
-	Reactions    []string `json:"reactions,omitempty"`
-	BotReactions []string `json:"bot_reactions,omitempty"`
-}
-
-// Phone is what the person sees of their chat with the bot, oldest first.
-func (a Person) Phone() []PhoneMessage {
-	th := a.bot.thread(a.p)
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	out := make([]PhoneMessage, 0, len(th.messages))
-	for _, s := range th.messages {
-		if s.deleted {
+		if id, ok := strings.CutPrefix(e, customEmoji); ok {
+			out = append(out, wireReaction{Type: "custom_emoji", ID: id})
 			continue
 		}
-		m := s.message
-		shown := PhoneMessage{
-			MessageID: m.MessageID, Time: time.Unix(m.Date, 0).UTC(), FromBot: m.From.IsBot, Kind: s.kind, Text: s.text,
-			Edited: m.EditDate != 0, Reactions: s.reaction, BotReactions: s.botReaction,
-		}
-		for _, f := range []*wireFile{m.Document, m.Voice, m.Video, m.Audio, m.Animation} {
-			if f != nil {
-				shown.File = f.FileName
-			}
-		}
-		if m.ReplyTo != nil {
-			shown.ReplyTo = m.ReplyTo.MessageID
-		}
-		out = append(out, shown)
+		out = append(out, wireReaction{Type: "emoji", Emoji: e})
 	}
 	return out
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -27,21 +26,32 @@ var sends = map[string]sendKind{
 	"sendaudio":     {name: "audio", field: "audio", text: "caption", limit: maxUploadSize},
 	"sendanimation": {name: "animation", field: "animation", text: "caption", limit: maxUploadSize},
 	"sendvideonote": {name: "video_note", field: "video_note", limit: maxUploadSize},
+
+	"sendmediagroup": {name: albumKind},
 }
 
 // Limits of what bots send (https://core.telegram.org/bots/api#sendmessage).
 const (
 	maxTextLen    = 4096
 	maxCaptionLen = 1024
+	maxTextBytes  = 1 << 15 // before anything else is looked at
 )
+
+// reach finds the chat that a method is about.
+func (b *telegramBot) reach(p params) (*thread, *refusal) {
+	if connection := p.get("business_connection_id"); connection != "" {
+		return b.reachableAs(connection, p.get("chat_id"))
+	}
+	return b.reachable(p.get("chat_id"))
+}
 
 // reachable finds the chat that a bot may write to.
 func (b *telegramBot) reachable(chatID string) (*thread, *refusal) {
 	if chatID == "" {
 		return nil, badRequest("chat_id is empty")
 	}
-	id, err := strconv.ParseInt(chatID, 10, 64)
-	if err != nil || id <= 0 {
+	id := toInteger(chatID)
+	if id <= 0 {
 		return nil, badRequest("chat not found")
 	}
 	b.threadsMu.RLock()
@@ -72,32 +82,32 @@ func (b *telegramBot) reachable(chatID string) (*thread, *refusal) {
 
 // send accepts a message, or refuses it by the rules. Fault is what is about to
 // happen to the answer.
-func (b *telegramBot) send(kind sendKind, p params, fault string) (*wireMessage, *refusal) {
-	th, refused := b.reachable(p.get("chat_id"))
-	var m *wireMessage
+func (b *telegramBot) send(kind sendKind, p params, fault string) (any, *refusal) {
+	th, refused := b.reach(p)
+	var m any
 	if refused == nil {
 		m, refused = b.accept(th, kind, p, fault)
 	}
 	if refused != nil {
 		b.t.log.add(TelegramEntry{
-			What: LogRefused, Bot: b.id, Chat: p.int("chat_id"), Kind: kind.name, Text: p.get(kind.text),
-			Fault: fault, Code: refused.Code,
+			What: LogRefused, Bot: b.id, Chat: p.int("chat_id"), Connection: p.get("business_connection_id"), Kind: kind.name,
+			Text: p.get(kind.text), Fault: fault, Code: refused.Code,
 		})
 		return nil, refused
 	}
 	return m, nil
 }
 
-func (b *telegramBot) accept(th *thread, kind sendKind, p params, fault string) (*wireMessage, *refusal) {
-	now := b.t.opts.Now()
-	m := &wireMessage{From: &b.user, Chat: th.person.chat(), Date: now.Unix()}
-	if refused := b.fill(m, kind, p); refused != nil {
-		return nil, refused
-	}
-	replyTo, missingOK, refused := repliesTo(p)
+func (b *telegramBot) accept(th *thread, kind sendKind, p params, fault string) (any, *refusal) {
+	drafts, refused := b.drafts(kind, p)
 	if refused != nil {
 		return nil, refused
 	}
+	reply, refused := repliesTo(p)
+	if refused != nil {
+		return nil, refused
+	}
+	now := b.t.opts.Now()
 	rates := b.t.opts.Rates
 	if wait := th.bucket.take(now, rates.PerChat, rates.Burst); wait > 0 {
 		return nil, tooMany(wait)
@@ -107,159 +117,149 @@ func (b *telegramBot) accept(th *thread, kind sendKind, p params, fault string) 
 	}
 	th.mu.Lock()
 	defer th.mu.Unlock()
-	if replyTo != 0 {
-		if i := th.find(replyTo); i >= 0 {
-			m.ReplyTo = th.messages[i].reply()
-		} else if !missingOK {
+	topic := p.int("message_thread_id")
+	if th.account != nil {
+		topic = 0 // business accounts' chats have none
+	}
+	if topic != 0 && !th.topics[topic] {
+		return nil, badRequest("message thread not found")
+	}
+	var answered *wireMessage
+	if reply.id != 0 {
+		if i := th.find(reply.id); i >= 0 {
+			answered = th.messages[i].reply()
+		} else if !reply.missingOK && th.account == nil {
 			return nil, badRequest("message to be replied not found")
 		}
 	}
-	// Numbered with the chat locked, so that its ids rise in the order of the log.
-	m.MessageID = b.messages.Add(1)
-	th.messages = append(th.messages, said{kind: kind.name, message: m, text: m.Text + m.Caption})
-	b.t.log.add(TelegramEntry{
-		What: LogSent, Bot: b.id, Chat: th.person.user.ID, MessageID: m.MessageID,
-		Kind: kind.name, Text: m.Text + m.Caption, ReplyTo: replyTo, Fault: fault,
-	})
-	return m, nil
+	sent := make([]*wireMessage, 0, len(drafts))
+	for _, d := range drafts {
+		m := d.message
+		m.From, m.Chat, m.Date, m.ReplyTo = &b.user, th.person.chat(), now.Unix(), answered
+		if th.account != nil {
+			m.From, m.SentBy, m.Connection = &th.account.owner.user, &b.user, th.account.id
+		}
+		if topic != 0 {
+			m.ThreadID, m.IsTopic = topic, true
+		}
+		// Numbered with the chat locked, so that its ids rise in the order of the log.
+		m.MessageID = th.nextID(b)
+		text := m.Text + m.Caption
+		th.messages = append(th.messages, said{kind: d.kind, message: m, text: text, fromBot: true})
+		b.t.log.add(TelegramEntry{
+			What: LogSent, Bot: b.id, Chat: th.person.user.ID, Connection: m.Connection, MessageID: m.MessageID,
+			Kind: d.kind, Text: text, ReplyTo: reply.id, Topic: topic, Group: m.GroupID, Fault: fault,
+		})
+		sent = append(sent, m)
+	}
+	if kind.name == albumKind {
+		return sent, nil
+	}
+	return sent[0], nil
+}
+
+// draft is a message that was not sent yet.
+type draft struct {
+	kind    string
+	message *wireMessage
+}
+
+// drafts checks and makes what a request sends.
+func (b *telegramBot) drafts(kind sendKind, p params) ([]draft, *refusal) {
+	if kind.name == albumKind {
+		return b.album(p)
+	}
+	m := &wireMessage{}
+	if markup := p.get("reply_markup"); markup != "" {
+		if !json.Valid([]byte(markup)) {
+			return nil, badRequest("can't parse reply keyboard markup JSON object")
+		}
+		m.ReplyMarkup = json.RawMessage(markup)
+	}
+	refused := b.fill(m, kind, p)
+	return []draft{{kind.name, m}}, refused
 }
 
 // fill checks and sets what a message holds.
-func (b *telegramBot) fill(m *wireMessage, kind sendKind, p params) *refusal {
+func (b *telegramBot) fill(m *wireMessage, kind sendKind, p params) (refused *refusal) {
 	if kind.field == "" {
-		m.Text = strings.TrimSpace(p.get("text"))
-		switch {
-		case m.Text == "":
-			return badRequest("message text is empty")
-		case utf16Len(m.Text) > maxTextLen:
-			return badRequest("message is too long")
-		}
-		return nil
+		m.Text, m.Entities, refused = b.readText(p, "text", "entities")
+		return refused
 	}
 	if kind.text != "" {
-		m.Caption = strings.TrimSpace(p.get(kind.text))
-		if utf16Len(m.Caption) > maxCaptionLen {
-			return badRequest("message caption is too long")
+		if m.Caption, m.CaptionEntities, refused = b.readCaption(p.get(kind.text), p.get("parse_mode"), p.get("caption_entities")); refused != nil {
+			return refused
 		}
 	}
 	f, ok := p.files[kind.field]
 	if !ok {
-		return badRequest(fmt.Sprintf("there is no %s in the request", strings.ReplaceAll(kind.name, "_", " ")))
+		id := p.get(kind.field)
+		if id == "" {
+			return badRequest(fmt.Sprintf("there is no %s in the request", strings.ReplaceAll(kind.name, "_", " ")))
+		}
+		return b.t.files.again(m, kind.name, id)
+	}
+	return b.t.attachUpload(m, kind.name, f, kind.limit)
+}
+
+// attachUpload puts an uploaded file into a message.
+func (t *Telegram) attachUpload(m *wireMessage, kind string, f upload, limit int64) *refusal {
+	if t.opts.LocalFiles != "" && limit == maxUploadSize {
+		limit = maxLocalUpload
 	}
 	if f.size == 0 {
 		return badRequest("file must be non-empty")
 	}
-	if f.size > kind.limit {
-		return badRequest(fmt.Sprintf("file of size %d bytes is too big for a %s; the maximum size is %d bytes", f.size, kind.name, kind.limit))
+	if f.size > limit {
+		return badRequest(fmt.Sprintf("file of size %d bytes is too big for a %s; the maximum size is %d bytes", f.size, kind, limit))
 	}
-	m.attach(kind.name, b.t.files.store(File{Name: f.name, Content: f.content, Size: f.size}, kind.name))
+	m.attach(kind, t.files.store(File{Name: f.name, Content: f.content, Size: f.size}, kind))
 	return nil
 }
 
+// replied is what a message answers.
+type replied struct {
+	id        int64
+	missingOK bool
+}
+
 // repliesTo reads reply_parameters, and reply_to_message_id from before them.
-func repliesTo(p params) (id int64, missingOK bool, refused *refusal) {
-	if s := p.get("reply_parameters"); s != "" {
-		var r struct {
-			MessageID int64 `json:"message_id"`
-			MissingOK bool  `json:"allow_sending_without_reply"`
-		}
-		if json.Unmarshal([]byte(s), &r) != nil {
-			return 0, false, badRequest("can't parse reply parameters JSON object")
-		}
-		return r.MessageID, r.MissingOK, nil
+func repliesTo(p params) (replied, *refusal) {
+	s := p.get("reply_parameters")
+	if s == "" {
+		return replied{p.int("reply_to_message_id"), toBool(p.get("allow_sending_without_reply"))}, nil
 	}
-	return p.int("reply_to_message_id"), p.get("allow_sending_without_reply") == "true", nil
-}
-
-func (b *telegramBot) react(p params) (any, *refusal) {
-	var given []wireReaction
-	if s := p.get("reaction"); s != "" && json.Unmarshal([]byte(s), &given) != nil {
-		return nil, badRequest("can't parse reaction JSON object")
+	var any json.RawMessage
+	if json.Unmarshal([]byte(s), &any) != nil {
+		return replied{}, badRequest("can't parse reply parameters JSON object")
 	}
-	return b.change(p, "setMessageReaction", "message to react not found", func(m *said) *refusal {
-		m.botReaction = emojiOf(given)
-		return nil
-	})
-}
-
-func (b *telegramBot) editText(p params) (any, *refusal) {
-	text := strings.TrimSpace(p.get("text"))
-	result, refused := b.change(p, "editMessageText", "message to edit not found", func(m *said) *refusal {
-		switch {
-		case !m.message.From.IsBot:
-			return badRequest("message can't be edited")
-		case text == "":
-			return badRequest("message text is empty")
-		case utf16Len(text) > maxTextLen:
-			return badRequest("message is too long")
-		case text == m.text:
-			return badRequest("message is not modified: specified new message content and reply markup are exactly the same as a current content and reply markup of the message")
-		}
-		edited := *m.message
-		edited.Text, edited.EditDate = text, b.t.opts.Now().Unix()
-		m.message, m.text = &edited, text
-		return nil
-	})
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(any, &fields) != nil || fields == nil {
+		return replied{}, badRequest("object expected as reply parameters")
+	}
+	if len(fields) == 0 {
+		return replied{}, nil
+	}
+	id, refused := intField(fields, "message_id")
 	if refused != nil {
-		return nil, refused
+		return replied{}, refused
 	}
-	if m, ok := result.(*wireMessage); ok {
-		return m, nil
+	var missingOK bool
+	if raw, ok := fields["allow_sending_without_reply"]; ok && json.Unmarshal(raw, &missingOK) != nil {
+		return replied{}, badRequest(`field "allow_sending_without_reply" must be of type Boolean`)
 	}
-	return result, nil
+	return replied{max(id, 0), missingOK}, nil
 }
 
-func (b *telegramBot) deleteMessage(p params) (any, *refusal) {
-	if _, refused := b.change(p, "deleteMessage", "message to delete not found", func(m *said) *refusal {
-		m.deleted = true
-		return nil
-	}); refused != nil {
-		return nil, refused
+// intField reads a required number of a JSON object, which may be in quotes.
+func intField(fields map[string]json.RawMessage, name string) (int64, *refusal) {
+	raw, ok := fields[name]
+	if !ok {
+		return 0, badRequest(fmt.Sprintf("can't find field %q", name))
 	}
-	return true, nil
-}
-
-// change does something to a message, and yields it, or true where the method
-// answers so.
-func (b *telegramBot) change(p params, method, missing string, do func(*said) *refusal) (any, *refusal) {
-	th, refused := b.reachable(p.get("chat_id"))
-	if refused != nil {
-		return nil, refused
+	n, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 32)
+	if err != nil {
+		return 0, badRequest(fmt.Sprintf("field %q must be of type Number", name))
 	}
-	th.mu.Lock()
-	defer th.mu.Unlock()
-	i := th.find(p.int("message_id"))
-	if i < 0 {
-		return nil, badRequest(missing)
-	}
-	if refused := do(&th.messages[i]); refused != nil {
-		return nil, refused
-	}
-	b.t.log.add(TelegramEntry{
-		What: LogCalled, Bot: b.id, Chat: th.person.user.ID, MessageID: th.messages[i].message.MessageID,
-		Kind: method, Text: th.messages[i].text,
-	})
-	if method == "editMessageText" {
-		return th.messages[i].message, nil
-	}
-	return true, nil
-}
-
-func (b *telegramBot) answerCallback(id string) (any, *refusal) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.callIDs[id] {
-		return nil, badRequest("query is too old and response timeout expired or query ID is invalid")
-	}
-	delete(b.callIDs, id)
-	b.t.log.add(TelegramEntry{What: LogCalled, Bot: b.id, Kind: "answerCallbackQuery", Text: id})
-	return true, nil
-}
-
-func emojiOf(reactions []wireReaction) []string {
-	out := make([]string, 0, len(reactions))
-	for _, r := range reactions {
-		out = append(out, r.Emoji)
-	}
-	return slices.Clip(out)
+	return n, nil
 }

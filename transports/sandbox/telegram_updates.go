@@ -14,12 +14,14 @@ import (
 type telegramBot struct {
 	t        *Telegram
 	id       int64
+	token    string
 	user     wireUser
 	messages atomic.Int64 // the last message id
 	bucket   bucket
 
 	threadsMu sync.RWMutex
 	threads   map[int64]*thread
+	accounts  map[string]*businessAccount // by connection
 
 	mu      sync.Mutex
 	next    int64     // the next update id
@@ -32,13 +34,15 @@ type telegramBot struct {
 	callIDs map[string]bool // callback queries not answered yet
 }
 
-// queued is an update that waits to be confirmed. Its fields but done are fixed.
+// queued is an update that waits to be confirmed. Its fields but the last are fixed.
 type queued struct {
 	id   int64
 	chat int64
 	kind string
 	body json.RawMessage
 	done bool
+	// forgotten and swapped are set once that befell it.
+	forgotten, swapped bool
 }
 
 func (t *Telegram) newBot(account TelegramBot) (*telegramBot, error) {
@@ -47,9 +51,9 @@ func (t *Telegram) newBot(account TelegramBot) (*telegramBot, error) {
 		return nil, err
 	}
 	b := &telegramBot{
-		t: t, id: id,
+		t: t, id: id, token: account.Token,
 		user:    wireUser{ID: id, IsBot: true, FirstName: account.Name, Username: account.Username},
-		threads: map[int64]*thread{},
+		threads: map[int64]*thread{}, accounts: map[string]*businessAccount{},
 		next:    max(t.opts.FirstUpdateID, t.log.lastIDs.update+1),
 		wake:    make(chan struct{}),
 		callIDs: map[string]bool{},
@@ -61,9 +65,15 @@ func (t *Telegram) newBot(account TelegramBot) (*telegramBot, error) {
 
 // push queues an update. Fill writes it once its id is known.
 func (b *telegramBot) push(kind string, chat, messageID int64, text string, fill func(*wireUpdate)) error {
+	return b.pushEntry(TelegramEntry{Chat: chat, MessageID: messageID, Kind: kind, Text: text}, fill)
+}
+
+// pushEntry queues an update of the kind that the entry names, and logs the
+// entry.
+func (b *telegramBot) pushEntry(entry TelegramEntry, fill func(*wireUpdate)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.wants(kind) {
+	if !b.wants(entry.Kind) {
 		return nil
 	}
 	u := wireUpdate{UpdateID: b.next}
@@ -73,8 +83,9 @@ func (b *telegramBot) push(kind string, chat, messageID int64, text string, fill
 		return err
 	}
 	b.next++
-	b.t.log.add(TelegramEntry{What: LogWrote, Bot: b.id, Chat: chat, MessageID: messageID, UpdateID: u.UpdateID, Kind: kind, Text: text})
-	b.enqueue(&queued{id: u.UpdateID, chat: chat, kind: kind, body: body})
+	entry.What, entry.Bot, entry.UpdateID = LogWrote, b.id, u.UpdateID
+	b.t.log.add(entry)
+	b.enqueue(&queued{id: u.UpdateID, chat: entry.Chat, kind: entry.Kind, body: body})
 	return nil
 }
 
@@ -149,6 +160,9 @@ func (b *telegramBot) getUpdates(r *http.Request, p params) (any, *refusal) {
 	if limit <= 0 || limit > 100 {
 		limit = 100
 	}
+	if plan := b.t.faults.Load(); plan.PollError > 0 && dice(b.t.opts.Seed, "poll", b.id, plan.polls.Add(1)) < plan.PollError {
+		return nil, &refusal{Code: http.StatusBadGateway, Words: "Bad Gateway"}
+	}
 	b.mu.Lock()
 	if b.hook.url != "" {
 		b.mu.Unlock()
@@ -205,9 +219,14 @@ func (b *telegramBot) confirm(offset int64) {
 		return
 	}
 	for _, u := range slices.Clone(b.pending) {
-		if !u.done && u.id < offset {
-			b.finish(u, "poll")
+		if u.done || u.id >= offset {
+			continue
 		}
+		if share := b.t.faults.Load().Forget; !u.forgotten && share > 0 && dice(b.t.opts.Seed, "forget", b.id, u.id) < share {
+			u.forgotten = true
+			continue
+		}
+		b.finish(u, "poll")
 	}
 }
 

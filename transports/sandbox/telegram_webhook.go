@@ -62,13 +62,32 @@ func (b *telegramBot) pump() {
 			continue
 		}
 		h.inflight++
+		b.reorder(q)
 		u, to, secret := q.updates[0], h.url, h.secret
 		b.t.work.Go(func() { b.deliver(q, u, to, secret) })
 	}
 }
 
+// reorder lets the next update overtake the first, if the faults want it; mu is
+// held.
+func (b *telegramBot) reorder(q *chatQueue) {
+	share := b.t.faults.Load().Reorder
+	if share <= 0 || len(q.updates) < 2 || q.fails > 0 {
+		return
+	}
+	first, second := q.updates[0], q.updates[1]
+	if first.swapped || second.done || dice(b.t.opts.Seed, "reorder", b.id, first.id) >= share {
+		return
+	}
+	first.swapped, second.swapped = true, true
+	q.updates[0], q.updates[1] = second, first
+}
+
 func (b *telegramBot) deliver(q *chatQueue, u *queued, to, secret string) {
 	plan := b.t.faults.Load()
+	if wait := time.Duration(plan.UpdateDelayMS) * time.Millisecond; wait > 0 {
+		b.t.rest(wait)
+	}
 	words := b.deliverCopies(u, to, secret, max(plan.Copies, 1))
 	if words == "" && plan.Redeliver > 0 && dice(b.t.opts.Seed, "redeliver", b.id, u.id) < plan.Redeliver {
 		_ = b.deliverCopies(u, to, secret, 1) // whatever it answers, it answered 2xx before
@@ -96,6 +115,16 @@ func (b *telegramBot) deliver(q *chatQueue, u *queued, to, secret string) {
 		b.pump()
 	})
 	b.pump()
+}
+
+// rest waits, unless the stand-in is closed.
+func (t *Telegram) rest(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.stop.Done():
+	}
 }
 
 // deliverCopies makes n requests at once, and yields the words of a failure

@@ -28,15 +28,25 @@ type (
 	}
 
 	wireMessage struct {
-		MessageID int64        `json:"message_id"`
-		From      *wireUser    `json:"from,omitempty"`
-		Chat      wireChat     `json:"chat"`
-		Date      int64        `json:"date"`
-		EditDate  int64        `json:"edit_date,omitempty"`
-		ReplyTo   *wireMessage `json:"reply_to_message,omitempty"`
-		GroupID   string       `json:"media_group_id,omitempty"`
-		Text      string       `json:"text,omitempty"`
-		Caption   string       `json:"caption,omitempty"`
+		Connection string       `json:"business_connection_id,omitempty"`
+		SentBy     *wireUser    `json:"sender_business_bot,omitempty"`
+		MessageID  int64        `json:"message_id"`
+		From       *wireUser    `json:"from,omitempty"`
+		Chat       wireChat     `json:"chat"`
+		Date       int64        `json:"date"`
+		EditDate   int64        `json:"edit_date,omitempty"`
+		ThreadID   int64        `json:"message_thread_id,omitempty"`
+		IsTopic    bool         `json:"is_topic_message,omitempty"`
+		Forward    *wireOrigin  `json:"forward_origin,omitempty"`
+		ReplyTo    *wireMessage `json:"reply_to_message,omitempty"`
+		Quote      *wireQuote   `json:"quote,omitempty"`
+		GroupID    string       `json:"media_group_id,omitempty"`
+
+		Text            string          `json:"text,omitempty"`
+		Entities        []wireEntity    `json:"entities,omitempty"`
+		Caption         string          `json:"caption,omitempty"`
+		CaptionEntities []wireEntity    `json:"caption_entities,omitempty"`
+		ReplyMarkup     json.RawMessage `json:"reply_markup,omitempty"`
 
 		Animation *wireFile     `json:"animation,omitempty"`
 		Audio     *wireFile     `json:"audio,omitempty"`
@@ -47,7 +57,65 @@ type (
 		VideoNote *wireFile     `json:"video_note,omitempty"`
 		Voice     *wireFile     `json:"voice,omitempty"`
 		Contact   *wireContact  `json:"contact,omitempty"`
+		Venue     *wireVenue    `json:"venue,omitempty"`
 		Location  *wireLocation `json:"location,omitempty"`
+		Poll      *wirePoll     `json:"poll,omitempty"`
+		Dice      *wireDice     `json:"dice,omitempty"`
+		Story     *wireStory    `json:"story,omitempty"`
+	}
+
+	wireOrigin struct {
+		Type string `json:"type"`
+		Name string `json:"sender_user_name"`
+		Date int64  `json:"date"`
+	}
+
+	wireQuote struct {
+		Text     string `json:"text"`
+		Position int    `json:"position"`
+		IsManual bool   `json:"is_manual"`
+	}
+
+	wireEntity struct {
+		Type          string    `json:"type"`
+		Offset        int       `json:"offset"`
+		Length        int       `json:"length"`
+		URL           string    `json:"url,omitempty"`
+		User          *wireUser `json:"user,omitempty"`
+		Language      string    `json:"language,omitempty"`
+		CustomEmojiID string    `json:"custom_emoji_id,omitempty"`
+	}
+
+	wireVenue struct {
+		Location wireLocation `json:"location"`
+		Title    string       `json:"title"`
+		Address  string       `json:"address"`
+	}
+
+	wirePoll struct {
+		ID        string       `json:"id"`
+		Question  string       `json:"question"`
+		Options   []wireOption `json:"options"`
+		Voters    int          `json:"total_voter_count"`
+		Closed    bool         `json:"is_closed"`
+		Anonymous bool         `json:"is_anonymous"`
+		Type      string       `json:"type"`
+		Multiple  bool         `json:"allows_multiple_answers"`
+	}
+
+	wireOption struct {
+		Text   string `json:"text"`
+		Voters int    `json:"voter_count"`
+	}
+
+	wireDice struct {
+		Emoji string `json:"emoji"`
+		Value int    `json:"value"`
+	}
+
+	wireStory struct {
+		Chat wireChat `json:"chat"`
+		ID   int64    `json:"id"`
 	}
 
 	wireFile struct {
@@ -71,22 +139,46 @@ type (
 	}
 
 	wireLocation struct {
-		Latitude  float64 `json:"latitude"`
-		Longitude float64 `json:"longitude"`
+		Latitude   float64 `json:"latitude"`
+		Longitude  float64 `json:"longitude"`
+		LivePeriod int     `json:"live_period,omitempty"`
 	}
 
 	wireReaction struct {
 		Type  string `json:"type"`
 		Emoji string `json:"emoji,omitempty"`
+		ID    string `json:"custom_emoji_id,omitempty"`
 	}
 
 	wireUpdate struct {
-		UpdateID     int64         `json:"update_id"`
-		Message      *wireMessage  `json:"message,omitempty"`
-		Edited       *wireMessage  `json:"edited_message,omitempty"`
+		UpdateID int64        `json:"update_id"`
+		Message  *wireMessage `json:"message,omitempty"`
+		Edited   *wireMessage `json:"edited_message,omitempty"`
+
+		Business        *wireBusiness `json:"business_connection,omitempty"`
+		BusinessMessage *wireMessage  `json:"business_message,omitempty"`
+		BusinessEdited  *wireMessage  `json:"edited_business_message,omitempty"`
+		BusinessDeleted *wireDeleted  `json:"deleted_business_messages,omitempty"`
+
 		Reaction     *wireReacted  `json:"message_reaction,omitempty"`
 		Callback     *wireCallback `json:"callback_query,omitempty"`
 		MyChatMember *wireMember   `json:"my_chat_member,omitempty"`
+	}
+
+	wireBusiness struct {
+		ID         string         `json:"id"`
+		User       wireUser       `json:"user"`
+		UserChatID int64          `json:"user_chat_id"`
+		Date       int64          `json:"date"`
+		IsEnabled  bool           `json:"is_enabled"`
+		CanReply   bool           `json:"can_reply"`
+		Rights     map[string]any `json:"rights,omitempty"`
+	}
+
+	wireDeleted struct {
+		Connection string   `json:"business_connection_id"`
+		Chat       wireChat `json:"chat"`
+		MessageIDs []int64  `json:"message_ids"`
 	}
 
 	wireReacted struct {

@@ -104,7 +104,7 @@ func TestConnectAndCheck(t *testing.T) {
 	}
 	requests := strings.Join([]string{
 		"POST https://tg.example/api/bot<token>/setWebhook\n" +
-			`allowed_updates=["message","edited_message","message_reaction","callback_query","my_chat_member"]` +
+			`allowed_updates=["message","edited_message","business_connection","business_message","edited_business_message","deleted_business_messages","message_reaction","callback_query","my_chat_member"]` +
 			"\nmax_connections=40\nsecret_token=" + webhookSecret + "\nurl=https://parley.example/hooks/opaque-path",
 		"POST https://tg.example/api/bot<token>/deleteWebhook\ndrop_pending_updates=false",
 		"POST https://tg.example/api/bot<token>/getMe",
@@ -200,6 +200,7 @@ func TestOpenMedia(t *testing.T) {
 func TestOpenMediaStaysHome(t *testing.T) {
 	for _, path := range []string{
 		"", ".", "..", "../x", "a/../../../x", "/etc/passwd", "//evil.example/x", "https://evil.example/x", `..\x`, "a?x=1", "a#b", "a//b", "a/%2e%2e/b", "./a",
+		"//etc/passwd", "/../etc/passwd",
 	} {
 		api := &fakeAPI{answers: []fakeAnswer{{status: 200, body: `{"ok":true,"result":{"file_path":` + jsonOf(path) + `}}`}}}
 		_, err := newBot(t, api.client(), nil).OpenMedia(t.Context(), "f")

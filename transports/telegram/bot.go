@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,11 +25,15 @@ var (
 	_ transports.Poller      = (*Bot)(nil)
 	_ transports.Connector   = (*Bot)(nil)
 	_ transports.Sender      = (*Bot)(nil)
+	_ transports.Editor      = (*Bot)(nil)
+	_ transports.Reactor     = (*Bot)(nil)
+	_ transports.Typer       = (*Bot)(nil)
 	_ transports.MediaOpener = (*Bot)(nil)
 )
 
 // Bot is one Telegram bot. It holds no state but its configuration.
 type Bot struct {
+	id       int64 // its user id, the digits of the token; 0 when unknown
 	token    string
 	secret   string
 	base     *url.URL
@@ -36,6 +41,7 @@ type Bot struct {
 	client   *http.Client
 	country  string
 	groups   bool
+	files    localFiles
 	caps     transports.Capabilities
 	redact   redactor
 }
@@ -50,9 +56,14 @@ const (
 	maxPhoto   = 10 << 20 // https://core.telegram.org/bots/api#sending-files
 	maxUpload  = 50 << 20 // as above
 	maxFetch   = 20 << 20 // https://core.telegram.org/bots/api#getfile
-	accountMsg = 30       // messages per second: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
-	personMsg  = 1        // as above: one per second in one chat, with short bursts
-	personIdle = 3        // ours: what "short bursts" is taken to mean
+	maxAlbum   = 10       // https://core.telegram.org/bots/api#sendmediagroup
+	// Of a Bot API server of one's own that runs with --local
+	// (https://core.telegram.org/bots/api#using-a-local-bot-api-server).
+	maxLocalUpload = 2000 << 20
+	maxLocalFetch  = 4000 << 20 // it sets no limit; Telegram's is what a premium user may upload
+	accountMsg     = 30         // messages per second: https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this
+	personMsg      = 1          // as above: one per second in one chat, with short bursts
+	personIdle     = 3          // ours: what "short bursts" is taken to mean
 )
 
 // New builds a bot from an account.
@@ -61,9 +72,15 @@ const (
 // a-z, 0-9, _ and - (https://core.telegram.org/bots/api#setwebhook); without it
 // every webhook request counts as forged.
 //
-// Settings: "api_url" (default [DefaultAPI]) for a Bot API server of one's own;
-// "groups" on or off (default) to take messages from group chats; "rate" and
-// "person_rate" in messages per second instead of 30 and 1, 0 for no limit.
+// Settings:
+//   - "api_url" (default [DefaultAPI]) for a Bot API server of one's own.
+//   - "files_dir" when that server runs with --local: the folder where we see
+//     its working directory, absolute. It raises the limits of files to the
+//     server's. "server_files_dir" is the same folder's path on the server, when
+//     that is another.
+//   - "groups" on or off (default) to take messages from group chats.
+//   - "rate" and "person_rate" in messages per second instead of 30 and 1, 0 for
+//     no limit.
 func New(account transports.Account) (transports.Transport, error) {
 	b := &Bot{
 		token:   account.Secrets["token"],
@@ -82,6 +99,8 @@ func New(account transports.Account) (transports.Transport, error) {
 	if b.secret != "" && !secretShape.MatchString(b.secret) {
 		return nil, errors.New(`telegram: secret "webhook_secret" must be 1 to 256 of A-Z, a-z, 0-9, _ and -`)
 	}
+	digits, _, _ := strings.Cut(b.token, ":")
+	b.id, _ = strconv.ParseInt(digits, 10, 64) // more digits than any id has: none
 	settings := account.Channel.Settings
 	var err error
 	if b.base, err = parseBase(settings["api_url"]); err != nil {
@@ -90,6 +109,17 @@ func New(account transports.Account) (transports.Transport, error) {
 	b.endpoint = strings.ReplaceAll(b.base.String(), "%", "%%") + "/bot%s/%s"
 	if b.groups, err = parseSwitch("groups", settings["groups"]); err != nil {
 		return nil, err
+	}
+	if b.files, err = newLocalFiles(settings["files_dir"], settings["server_files_dir"]); err != nil {
+		return nil, err
+	}
+	if b.files.dir != "" {
+		b.caps.MaxFetch = maxLocalFetch
+		for kind, limit := range b.caps.Attachments {
+			if limit == maxUpload {
+				b.caps.Attachments[kind] = maxLocalUpload
+			}
+		}
 	}
 	if err := overrideRate(&b.caps.Rate, "rate", settings["rate"]); err != nil {
 		return nil, err
@@ -109,6 +139,8 @@ var (
 func (b *Bot) Capabilities() transports.Capabilities {
 	caps := b.caps
 	caps.Attachments = maps.Clone(caps.Attachments)
+	caps.Captionless = slices.Clone(caps.Captionless)
+	caps.AlbumKinds = albumKinds()
 	return caps
 }
 
@@ -130,9 +162,19 @@ func capabilities() transports.Capabilities {
 		MaxFetch:    maxFetch,
 		ReplyWindow: transports.NoReplyWindow,
 		Replies:     true,
+		Edits:       true,
+		Reactions:   true,
+		Typing:      true,
+		Album:       maxAlbum,
 		Rate:        transports.Rate{Messages: accountMsg, Per: time.Second, Burst: accountMsg},
 		PersonRate:  transports.Rate{Messages: personMsg, Per: time.Second, Burst: personIdle},
 	}
+}
+
+// albumKinds are the kinds that an album can hold together
+// (https://core.telegram.org/bots/api#sendmediagroup).
+func albumKinds() [][]events.ContentType {
+	return [][]events.ContentType{{events.Photo, events.Video}, {events.Document}, {events.Audio}}
 }
 
 func parseBase(raw string) (*url.URL, error) {

@@ -44,6 +44,7 @@ func (b *Bot) Check(ctx context.Context) (transports.Report, error) {
 			Pending          int    `json:"pending_update_count"`
 			LastErrorDate    int64  `json:"last_error_date"`
 			LastErrorMessage string `json:"last_error_message"`
+			LastSyncError    int64  `json:"last_synchronization_error_date"`
 		}
 	)
 	if err := b.ask(ctx, "getMe", &me); err != nil {
@@ -60,6 +61,10 @@ func (b *Bot) Check(ctx context.Context) (transports.Report, error) {
 	report.Pending = info.Pending
 	report.LastError = b.redact.string(info.LastErrorMessage)
 	report.LastErrorAt = unix(info.LastErrorDate)
+	if info.LastSyncError > info.LastErrorDate {
+		report.LastError = "the Bot API server could not fetch updates from Telegram's data centres"
+		report.LastErrorAt = unix(info.LastSyncError)
+	}
 	return report, nil
 }
 

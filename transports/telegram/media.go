@@ -18,7 +18,8 @@ import (
 
 // OpenMedia implements [transports.MediaOpener] by getFile and a download
 // (https://core.telegram.org/bots/api#getfile). The ref is a file_id. Bytes come
-// from the API's own address only, and never more than Capabilities.MaxFetch.
+// from the API's own address or, with a server that runs with --local, from
+// below the setting "files_dir"; never more than Capabilities.MaxFetch.
 func (b *Bot) OpenMedia(ctx context.Context, ref string) (transports.Media, error) {
 	result, _, err := b.call(ctx, "getFile", tgbotapi.Params{"file_id": ref})
 	if err != nil {
@@ -33,6 +34,13 @@ func (b *Bot) OpenMedia(ctx context.Context, ref string) (transports.Media, erro
 	}
 	if f.Size > b.caps.MaxFetch {
 		return transports.Media{}, fmt.Errorf("telegram getFile: %d bytes: %w", f.Size, transports.ErrMediaTooLarge)
+	}
+	if strings.HasPrefix(f.Path, "/") {
+		media, err := b.files.open(f.Path, b.caps.MaxFetch)
+		if err != nil {
+			return transports.Media{}, b.redact.error("getFile", err)
+		}
+		return media, nil
 	}
 	from, err := b.fileURL(f.Path)
 	if err != nil {
@@ -64,9 +72,6 @@ func mediaError(err error) error {
 // fileURL is where a file is. A path is taken only if it stays below the bot's
 // folder, so that an answer cannot point the request anywhere else.
 func (b *Bot) fileURL(file string) (*url.URL, error) {
-	if strings.HasPrefix(file, "/") {
-		return nil, errors.New("telegram getFile: the Bot API server runs with --local and hands out no files over HTTP")
-	}
 	if file == "" || path.Clean(file) != file || strings.HasPrefix(file, "..") || strings.ContainsAny(file, "\\:?#%") {
 		return nil, errors.New("telegram getFile: the answer's path is not one of a file")
 	}

@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -12,15 +13,8 @@ import (
 // (https://core.telegram.org/bots/api#message). Field is the update's field it
 // came in.
 func (p *parser) content(m *message, field string) *events.Content {
-	c := &events.Content{Group: p.clean(m.MediaGroupID)}
-	if m.ReplyTo != nil {
-		if answered := key(m.ReplyTo.Chat, m.ReplyTo.MessageID); answered.Valid() {
-			c.ReplyTo = &answered
-		}
-	}
-	if m.Quote != nil {
-		c.Quote = p.clean(m.Quote.Text)
-	}
+	c := &events.Content{Group: p.clean(m.MediaGroupID), Topic: topic(m.ThreadID, m.IsTopic, m.DirectTopic)}
+	p.answers(c, m)
 	if m.ForwardOrigin != nil {
 		c.Forward = &events.Forward{From: p.clean(m.ForwardOrigin.words())}
 	}
@@ -28,6 +22,7 @@ func (p *parser) content(m *message, field string) *events.Content {
 	if m.Text == "" {
 		c.Text, c.Entities = p.text(m.Caption, m.CaptionEntities)
 	}
+	written := c.Text
 	switch {
 	case m.Text != "":
 		c.Type = events.Text
@@ -56,14 +51,87 @@ func (p *parser) content(m *message, field string) *events.Content {
 		}
 	case m.Location != nil:
 		c.Type = events.Place
-		c.Location = &events.Location{Latitude: m.Location.Latitude, Longitude: m.Location.Longitude}
+		c.Location = &events.Location{
+			Latitude: m.Location.Latitude, Longitude: m.Location.Longitude, Live: m.Location.LivePeriod > 0,
+		}
 	case m.Contact != nil:
 		p.card(c, m)
+	case m.Poll != nil:
+		c.Type = events.Poll
+		c.Poll = &events.PollCard{Question: p.clean(m.Poll.Question), Options: make([]string, 0, len(m.Poll.Options))}
+		for _, option := range m.Poll.Options {
+			c.Poll.Options = append(c.Poll.Options, p.clean(option.Text))
+		}
+	case m.Dice != nil:
+		c.Type = events.Dice
+		c.Text = p.clean(fmt.Sprintf("%s %d", m.Dice.Emoji, m.Dice.Value))
+	case m.Story != nil:
+		c.Type = events.Story
+		if from := firstOf(m.Story.Chat.Title, strings.TrimSpace(m.Story.Chat.FirstName+" "+m.Story.Chat.LastName), m.Story.Chat.Username); from != "" {
+			c.Forward = &events.Forward{From: p.clean(from)}
+		}
 	default:
-		p.other(c, m, field)
+		p.other(c, field)
+	}
+	if c.Text != written {
+		c.Entities = nil // they mark up what was written
 	}
 	return c
 }
+
+// answers sets what a message replies to. What it answers in another chat is
+// named too: the message may be known from there.
+func (p *parser) answers(c *events.Content, m *message) {
+	var answered events.MessageKey
+	switch {
+	case m.ReplyTo != nil:
+		answered = p.in(m.ReplyTo.Chat).key(m.ReplyTo.MessageID)
+	case m.ReplyToStory != nil && m.ReplyToStory.ID > 0:
+		// Stories have ids of their own.
+		answered = p.in(m.Chat).key(m.ReplyToStory.ID)
+		answered.Message = "story:" + answered.Message
+		p.note("answers a story")
+	case m.ExternalReply != nil:
+		if m.ExternalReply.Chat != nil {
+			answered = address{chat: m.ExternalReply.Chat.ID}.key(m.ExternalReply.MessageID)
+		}
+		words := "answers a message of another chat"
+		if o := m.ExternalReply.Origin; o != nil && o.words() != "" {
+			words += ", from " + o.words()
+		}
+		p.note(p.clean(words))
+	}
+	if answered.Valid() {
+		c.ReplyTo = &answered
+	}
+	if m.Quote != nil {
+		c.Quote = p.clean(m.Quote.Text)
+	}
+}
+
+// directPrefix precedes the topic of a channel's direct messages, which is
+// numbered apart from the topics of forums.
+const directPrefix = "direct:"
+
+// topic is the thread that a message belongs to. Replies in groups have a thread
+// id too, which is none unless the message says so
+// (https://core.telegram.org/bots/api#message, is_topic_message).
+func topic(thread int64, is bool, direct *directTopic) string {
+	switch {
+	case direct != nil && direct.ID != 0:
+		return directPrefix + strconv.FormatInt(direct.ID, 10)
+	case is && thread > 0:
+		return strconv.FormatInt(thread, 10)
+	}
+	return ""
+}
+
+// Links that stand for what an entity refers to, by the forms that Telegram's
+// own markup has for them (https://core.telegram.org/bots/api#formatting-options).
+const (
+	userLink  = "tg://user?id="
+	emojiLink = "tg://emoji?id="
+)
 
 // text checks a text's entities: those that reach beyond it are left to the raw
 // payload.
@@ -81,9 +149,12 @@ func (p *parser) text(s string, in []entity) (string, []events.Entity) {
 			continue
 		}
 		link := e.URL
-		if link == "" && e.User != nil {
-			// https://core.telegram.org/bots/api#formatting-options: "tg://user?id="
-			link = "tg://user?id=" + strconv.FormatInt(e.User.ID, 10)
+		switch {
+		case link != "":
+		case e.User != nil:
+			link = userLink + strconv.FormatInt(e.User.ID, 10)
+		case e.CustomEmojiID != "":
+			link = emojiLink + e.CustomEmojiID
 		}
 		out = append(out, events.Entity{Type: p.clean(e.Type), Offset: e.Offset, Length: e.Length, URL: p.clean(link)})
 	}
@@ -130,7 +201,7 @@ func (p *parser) card(c *events.Content, m *message) {
 		LastName:  p.clean(m.Contact.LastName),
 	}
 	sender := p.ev.Person.Identity
-	if !sender.Valid() || m.ForwardOrigin != nil || transports.TelegramIdentity(m.Contact.UserID) != sender {
+	if p.ev.Ours || !sender.Valid() || m.ForwardOrigin != nil || transports.TelegramIdentity(m.Contact.UserID) != sender {
 		return
 	}
 	c.Contact.Own = true

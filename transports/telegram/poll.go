@@ -26,7 +26,8 @@ const maxUpdates = "100"
 // allowedUpdates are the kinds of updates asked for: those that are read.
 // Reactions come only when asked for. Changing it takes effect with the next
 // Connect or Poll.
-const allowedUpdates = `["message","edited_message","message_reaction","callback_query","my_chat_member"]`
+const allowedUpdates = `["message","edited_message","business_connection","business_message","edited_business_message",` +
+	`"deleted_business_messages","message_reaction","callback_query","my_chat_member"]`
 
 // Poll implements [transports.Poller] by getUpdates. The cursor is the next
 // offset in decimal. Asking with an offset is what confirms everything before
@@ -58,12 +59,12 @@ func (b *Bot) Poll(ctx context.Context, cursor string, emit transports.Emit) err
 		evs := make([]events.Inbound, 0, len(batch))
 		var pressed []string
 		for _, raw := range batch {
-			ev, id := b.parse(raw)
-			evs = append(evs, ev)
+			of, id := b.parse(raw)
+			evs = append(evs, of...)
 			if id != "" {
 				pressed = append(pressed, id)
 			}
-			offset = nextOffset(ev, offset)
+			offset = nextOffset(of[0], offset)
 		}
 		if err := emit(ctx, evs, strconv.FormatInt(offset, 10)); err != nil {
 			return fmt.Errorf("telegram getUpdates: keep updates: %w", err)

@@ -21,7 +21,7 @@ const updates = `{"ok":true,"result":[
 {"update_id":12,"callback_query":{"id":"cb7","from":{"id":5,"first_name":"A"},"data":"x"}}]}`
 
 const pollRequest = "POST https://api.telegram.org/bot<token>/getUpdates\n" +
-	`allowed_updates=["message","edited_message","message_reaction","callback_query","my_chat_member"]` + "\nlimit=100\n"
+	`allowed_updates=["message","edited_message","business_connection","business_message","edited_business_message","deleted_business_messages","message_reaction","callback_query","my_chat_member"]` + "\nlimit=100\n"
 
 func TestPollConfirmsOnlyWhatWasKept(t *testing.T) {
 	full := errors.New("disk full")
@@ -48,7 +48,7 @@ func TestPollConfirmsOnlyWhatWasKept(t *testing.T) {
 	if strings.Join(cursors, " ") != "13 14" {
 		t.Errorf("cursors %v", cursors)
 	}
-	if len(got) != 3 || got[0].Content.Text != "one" || got[1].Content.Type != events.Unsupported || got[2].Content.Type != events.Service {
+	if len(got) != 3 || got[0].Content.Text != "one" || got[1].Content.Type != events.Unsupported || got[2].Content.Type != events.Button {
 		t.Errorf("events %+v", got)
 	}
 	want := []string{
@@ -197,7 +197,7 @@ func TestPressedButtonIsAnswered(t *testing.T) {
 			t.Fatal(err)
 		}
 		ev := in.next(t)
-		for ev.Content.Type != events.Service || ev.Content.Text != data {
+		for ev.Content.Type != events.Button || ev.Content.Text != data {
 			ev = in.next(t)
 		}
 		callback := strings.TrimPrefix(ev.Key.Message, "callback:")

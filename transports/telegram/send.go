@@ -4,12 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	tgbotapi "github.com/go-telegram-bot-api/telegram-bot-api/v5"
 
@@ -17,66 +13,139 @@ import (
 	"parley/transports"
 )
 
-// Send implements [transports.Sender] by sendMessage, or by the method of the
-// attachment's kind, as a streamed multipart upload
-// (https://core.telegram.org/bots/api#sending-files). Texts go out without
-// parse_mode: what an agent writes is what a client reads. A message answered
-// that is gone by now does not stop the answer.
+// Send implements [transports.Sender] by sendMessage, by the method of the
+// attachment's kind or, for an album, by sendMediaGroup; files as a streamed
+// multipart upload (https://core.telegram.org/bots/api#sending-files). Texts go
+// out without parse_mode: what an agent writes is what a client reads, marked up
+// by the part's entities alone. A message answered that is gone by now does not
+// stop the answer.
 func (b *Bot) Send(ctx context.Context, part transports.Outbound) (transports.Receipt, error) {
-	chat, err := strconv.ParseInt(part.To, 10, 64)
-	if err != nil || chat == 0 {
-		return transports.Receipt{}, &transports.SendError{Outcome: transports.Rejected, Words: "the address is not a Telegram chat id"}
+	to, params, err := b.target(ctx, part.To)
+	if err != nil {
+		return transports.Receipt{}, err
 	}
-	if err := ctx.Err(); err != nil {
-		return transports.Receipt{}, &transports.SendError{Outcome: transports.Retry, Words: "stopped before sending", Err: err}
-	}
-	params := tgbotapi.Params{"chat_id": strconv.FormatInt(chat, 10)}
 	// Keys that are no message ids (a pressed button's) cannot be answered.
 	if id, err := strconv.ParseInt(part.ReplyTo, 10, 64); err == nil && id > 0 {
 		params["reply_parameters"] = `{"message_id":` + strconv.FormatInt(id, 10) + `,"allow_sending_without_reply":true}`
 	}
+	addTopic(params, part.Topic)
 	var (
 		result json.RawMessage
 		left   bool
 	)
-	if part.Attachment == nil {
+	switch {
+	case part.Attachment == nil && len(part.Album) > 0:
+		return transports.Receipt{}, rejected("an album without its first file cannot be sent")
+	case part.Attachment == nil:
 		params["text"] = part.Text
+		addEntities(params, "entities", part.Text, part.Entities)
 		result, left, err = b.call(ctx, "sendMessage", params)
-	} else {
-		params.AddNonEmpty("caption", part.Text)
-		result, left, err = b.upload(ctx, params, part.Attachment)
+	case len(part.Album) > 0:
+		result, left, err = b.uploadAlbum(ctx, params, part.Part)
+	default:
+		result, left, err = b.uploadOne(ctx, params, part.Part)
 	}
 	if err != nil {
-		var known *transports.SendError
-		if errors.As(err, &known) {
-			return transports.Receipt{}, known
-		}
-		return transports.Receipt{}, b.sendError(err, left)
+		return transports.Receipt{}, b.failed(err, left)
 	}
-	return receipt(result)
+	if len(part.Album) > 0 {
+		return albumReceipt(to, result, 1+len(part.Album))
+	}
+	return receipt(to, result)
+}
+
+// target begins the parameters of a request about a chat.
+func (b *Bot) target(ctx context.Context, to string) (address, tgbotapi.Params, error) {
+	a, ok := parseAddress(to)
+	if !ok {
+		return a, nil, rejected("the address is not a Telegram chat id")
+	}
+	if err := ctx.Err(); err != nil {
+		return a, nil, &transports.SendError{Outcome: transports.Retry, Words: "stopped before sending", Err: err}
+	}
+	params := tgbotapi.Params{"chat_id": strconv.FormatInt(a.chat, 10)}
+	params.AddNonEmpty("business_connection_id", a.connection)
+	return a, params, nil
+}
+
+// addTopic names the thread to write into, by what topic made of one.
+func addTopic(params tgbotapi.Params, topic string) {
+	name := "message_thread_id"
+	if direct, ok := strings.CutPrefix(topic, directPrefix); ok {
+		name, topic = "direct_messages_topic_id", direct
+	}
+	if id, err := strconv.ParseInt(topic, 10, 64); err == nil && id > 0 {
+		params[name] = strconv.FormatInt(id, 10)
+	}
+}
+
+// rejected is a refusal of ours, before the network.
+func rejected(words string) *transports.SendError {
+	return &transports.SendError{Outcome: transports.Rejected, Words: words}
+}
+
+// failed is the *SendError of whatever a request failed with.
+func (b *Bot) failed(err error, left bool) *transports.SendError {
+	var known *transports.SendError
+	if errors.As(err, &known) {
+		return known
+	}
+	return b.sendError(err, left)
+}
+
+// sentMessage is the part of a Message that a send answers with.
+type sentMessage struct {
+	MessageID int64 `json:"message_id"`
+	Date      int64 `json:"date"`
+	Chat      struct {
+		ID int64 `json:"id"`
+	} `json:"chat"`
+}
+
+// errUnnamed is a send that was accepted, nobody knows as which message.
+func errUnnamed(err error) *transports.SendError {
+	return &transports.SendError{
+		Outcome: transports.Unknown,
+		Words:   "Telegram accepted the message but did not say as which",
+		Err:     err,
+	}
 }
 
 // receipt reads the Message that a send answers with.
-func receipt(result json.RawMessage) (transports.Receipt, error) {
-	var sent struct {
-		MessageID int64 `json:"message_id"`
-		Date      int64 `json:"date"`
-		Chat      struct {
-			ID int64 `json:"id"`
-		} `json:"chat"`
-	}
+func receipt(to address, result json.RawMessage) (transports.Receipt, error) {
+	var sent sentMessage
 	if err := json.Unmarshal(result, &sent); err != nil || sent.MessageID == 0 || sent.Chat.ID == 0 {
-		return transports.Receipt{}, &transports.SendError{
-			Outcome: transports.Unknown,
-			Words:   "Telegram accepted the message but did not say as which",
-			Err:     err,
-		}
+		return transports.Receipt{}, errUnnamed(err)
 	}
-	r := transports.Receipt{ProviderID: strconv.FormatInt(sent.MessageID, 10), Chat: strconv.FormatInt(sent.Chat.ID, 10)}
-	if sent.Date > 0 {
-		r.AcceptedAt = time.Unix(sent.Date, 0).UTC()
+	return to.receipt(sent), nil
+}
+
+// albumReceipt reads the Messages that sendMediaGroup answers with, one for each
+// file in the order they were given.
+func albumReceipt(to address, result json.RawMessage, files int) (transports.Receipt, error) {
+	var sent []sentMessage
+	if err := json.Unmarshal(result, &sent); err != nil || len(sent) != files {
+		return transports.Receipt{}, errUnnamed(err)
+	}
+	var r transports.Receipt
+	for i, m := range sent {
+		if m.MessageID == 0 || m.Chat.ID == 0 {
+			return transports.Receipt{}, errUnnamed(nil)
+		}
+		if i == 0 {
+			r = to.receipt(m)
+			continue
+		}
+		r.Album = append(r.Album, strconv.FormatInt(m.MessageID, 10))
 	}
 	return r, nil
+}
+
+// receipt is for a message that was sent to a. The chat is what Telegram says,
+// as it may have changed on the way.
+func (a address) receipt(m sentMessage) transports.Receipt {
+	a.chat = m.Chat.ID
+	return transports.Receipt{ProviderID: strconv.FormatInt(m.MessageID, 10), Chat: a.String(), AcceptedAt: unix(m.Date)}
 }
 
 // sendingMethod names the method and the field of the file
@@ -97,92 +166,7 @@ func sendingMethod(kind events.ContentType) (method, field string, ok bool) {
 		return "sendVideoNote", "video_note", true
 	case events.Document:
 		return "sendDocument", "document", true
-	case events.Text, events.Sticker, events.Place, events.ContactCard, events.Service, events.Unsupported:
+	default: // nothing else is a file that bots upload
 	}
 	return "", "", false
-}
-
-func (b *Bot) upload(ctx context.Context, params tgbotapi.Params, file *transports.File) (json.RawMessage, bool, error) {
-	method, field, ok := sendingMethod(file.Kind)
-	if !ok {
-		return nil, false, &transports.SendError{Outcome: transports.Rejected, Words: fmt.Sprintf("Telegram cannot be sent a %s", file.Kind)}
-	}
-	if limit := b.caps.Attachments[file.Kind]; file.Size > limit {
-		return nil, false, &transports.SendError{
-			Outcome: transports.Rejected,
-			Words:   fmt.Sprintf("the file has %d bytes; Telegram takes a %s of up to %d", file.Size, file.Kind, limit),
-		}
-	}
-	content, err := file.Open(ctx)
-	if err != nil {
-		return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be opened", Err: b.redact.error(method, err)}
-	}
-	source := &uploadSource{content: content}
-	defer source.stop()
-	result, left, err := b.call(ctx, method, params, tgbotapi.RequestFile{
-		Name: field,
-		Data: tgbotapi.FileReader{Name: uploadName(file), Reader: source},
-	})
-	ended, broken := source.state()
-	// A server may act on the closing boundary, which follows the file's end,
-	// without waiting for the end of the request.
-	left = left || ended
-	if err != nil && broken != nil && !left {
-		return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be read", Err: b.redact.error(method, broken)}
-	}
-	return result, left, err
-}
-
-// uploadName is the file's name on the wire; the API wants one.
-func uploadName(file *transports.File) string {
-	name := strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7F || r == '/' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, file.Name)
-	if name == "" {
-		return string(file.Kind)
-	}
-	return name
-}
-
-// uploadSource is a file that the SDK reads in a goroutine of its own, which may
-// still be at it when the call is over.
-type uploadSource struct {
-	mu      sync.Mutex
-	content io.ReadCloser
-	stopped bool
-	ended   bool
-	failed  error
-}
-
-// Read implements [io.Reader].
-func (s *uploadSource) Read(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopped {
-		return 0, io.ErrClosedPipe
-	}
-	n, err := s.content.Read(p)
-	if errors.Is(err, io.EOF) {
-		s.ended = true
-	} else if err != nil {
-		s.failed = err
-	}
-	return n, err
-}
-
-// stop closes the file once nobody reads it, after which nobody can.
-func (s *uploadSource) stop() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stopped = true
-	_ = s.content.Close()
-}
-
-func (s *uploadSource) state() (ended bool, failed error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ended, s.failed
 }

@@ -3,27 +3,16 @@ package telegram
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"parley/events"
 )
 
-// other is a message of none of the common kinds: a service message that can be
-// told in words, or one of which only the name is shown.
-func (p *parser) other(c *events.Content, m *message, field string) {
+// other is a message of none of the common kinds: one that can be told in words,
+// or one of which only the name is shown.
+func (p *parser) other(c *events.Content, field string) {
 	c.Type = events.Unsupported
-	switch {
-	case m.Dice != nil:
-		c.Unsupported = "dice"
-		c.Text = p.clean(fmt.Sprintf("%s %d", m.Dice.Emoji, m.Dice.Value))
-		return
-	case m.Poll != nil:
-		c.Unsupported = "poll"
-		c.Text = p.clean(m.Poll.Question)
-		return
-	}
 	var u map[string]json.RawMessage
 	if json.Unmarshal(p.raw, &u) != nil {
 		c.Unsupported = field
@@ -31,30 +20,12 @@ func (p *parser) other(c *events.Content, m *message, field string) {
 	}
 	names := contentNames(u[field])
 	if len(names) > 0 {
-		if words, ok := serviceWords(names[0]); ok {
-			c.Type, c.Text = events.Service, words
+		var held map[string]json.RawMessage
+		if json.Unmarshal(u[field], &held) == nil && (p.rare(c, names[0], held[names[0]]) || p.service(c, names[0], held[names[0]])) {
 			return
 		}
 	}
 	c.Unsupported = firstOf(strings.Join(names, ", "), field)
-}
-
-// serviceWords tell the service messages of private chats that need nothing but
-// their name (https://core.telegram.org/bots/api#message).
-func serviceWords(field string) (string, bool) {
-	switch field {
-	case "pinned_message":
-		return "pinned a message", true
-	case "message_auto_delete_timer_changed":
-		return "changed when messages delete themselves", true
-	case "write_access_allowed":
-		return "allowed the bot to write", true
-	case "chat_background_set":
-		return "changed the chat's background", true
-	case "connected_website":
-		return "logged in on the website", true
-	}
-	return "", false
 }
 
 // contentNames are a message's fields that say what it holds, in their order,
@@ -88,7 +59,7 @@ func envelopeField(name string) bool {
 	case "message_id", "message_thread_id", "direct_messages_topic", "from", "sender_chat", "sender_boost_count",
 		"sender_business_bot", "sender_tag", "date", "business_connection_id", "chat", "forward_origin", "is_topic_message",
 		"is_automatic_forward", "reply_to_message", "external_reply", "quote", "reply_to_story",
-		"reply_to_checklist_task_id", "via_bot", "edit_date", "has_protected_content", "is_from_offline",
+		"reply_to_checklist_task_id", "reply_to_poll_option_id", "guest_query_id", "via_bot", "edit_date", "has_protected_content", "is_from_offline",
 		"is_paid_post", "media_group_id", "author_signature", "paid_star_count", "text", "entities",
 		"link_preview_options", "suggested_post_info", "effect_id", "caption", "caption_entities",
 		"show_caption_above_media", "has_media_spoiler", "reply_markup",

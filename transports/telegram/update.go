@@ -20,6 +20,11 @@ const (
 	reasonNobody  = "a Telegram update about no person"
 	reasonAnonym  = "sent in the name of a chat, not by a person"
 	reasonStateOf = "a change of membership that neither blocks nor unblocks the bot"
+	reasonOwn     = "sent by this bot itself"
+
+	reasonConnected    = "a business account was connected to the bot"
+	reasonReadOnly     = "a business account was connected to the bot without the right to reply: allow it in Telegram's business settings"
+	reasonDisconnected = "a business account was disconnected from the bot"
 )
 
 // Reparse implements [transports.Reparser].
@@ -31,14 +36,15 @@ func (b *Bot) Reparse(raw json.RawMessage) ([]events.Inbound, error) {
 	if raw[0] == '"' && json.Unmarshal(raw, &verbatim) == nil {
 		raw = json.RawMessage(verbatim)
 	}
-	ev, _ := b.parse(raw)
-	return []events.Inbound{ev}, nil
+	evs, _ := b.parse(raw)
+	return evs, nil
 }
 
-// parse makes one event of one update. It never fails: what it cannot read is an
-// event of content type Unsupported. The string is the id of a callback query,
-// which its presser waits to be answered.
-func (b *Bot) parse(raw []byte) (events.Inbound, string) {
+// parse makes the events of one update: one, but for deletions of several
+// messages. It never fails: what it cannot read is an event of content type
+// Unsupported. The string is the id of a callback query, which its presser waits
+// to be answered.
+func (b *Bot) parse(raw []byte) ([]events.Inbound, string) {
 	p := parser{bot: b, raw: raw}
 	var u update
 	err := json.Unmarshal(raw, &u)
@@ -54,18 +60,32 @@ func (b *Bot) parse(raw []byte) (events.Inbound, string) {
 	} else if err != nil {
 		p.note("the update could not be read")
 		p.unsupported("unreadable update")
-		return p.ev, ""
+		return []events.Inbound{p.ev}, ""
 	}
 	callback := ""
 	switch {
 	case u.Message != nil:
-		p.message(u.Message)
+		p.message(u.Message, "message")
 	case u.EditedMessage != nil:
-		p.edited(u.EditedMessage)
+		p.edited(u.EditedMessage, "edited_message")
 	case u.ChannelPost != nil:
 		p.posted(u.ChannelPost)
 	case u.EditedChannelPost != nil:
 		p.posted(u.EditedChannelPost)
+	case u.Business != nil:
+		p.business(u.Business)
+	case u.BusinessMessage != nil:
+		if p.connect(u.BusinessMessage.Connection, "business_message") {
+			p.message(u.BusinessMessage, "business_message")
+		}
+	case u.BusinessEdited != nil:
+		if p.connect(u.BusinessEdited.Connection, "edited_business_message") {
+			p.edited(u.BusinessEdited, "edited_business_message")
+		}
+	case u.BusinessDeleted != nil:
+		if p.connect(u.BusinessDeleted.Connection, "deleted_business_messages") {
+			return p.deleted(u.BusinessDeleted), ""
+		}
 	case u.Reaction != nil:
 		p.reaction(u.Reaction)
 	case u.Callback != nil:
@@ -76,7 +96,7 @@ func (b *Bot) parse(raw []byte) (events.Inbound, string) {
 	default:
 		p.unknownUpdate()
 	}
-	return p.ev, callback
+	return []events.Inbound{p.ev}, callback
 }
 
 // parser makes one event.
@@ -84,6 +104,9 @@ type parser struct {
 	bot *Bot
 	raw []byte
 	ev  events.Inbound
+	// connection is the business connection that the update is about, empty when
+	// it is about the bot's own chats.
+	connection string
 	// broken is set when a field had another type than the Bot API gives it.
 	broken bool
 	nuls   bool
@@ -175,21 +198,16 @@ func (p *parser) person(from *user, in chat) {
 		Language:  p.clean(who.LanguageCode),
 	}
 	if in.ID != 0 {
-		p.ev.Person.Address = strconv.FormatInt(in.ID, 10)
+		p.ev.Person.Address = p.in(in).String()
 	}
 }
+
+// in is the address of a chat in the update.
+func (p *parser) in(c chat) address { return address{connection: p.connection, chat: c.ID} }
 
 // private reports whether a chat is with one person. Only people's ids are
 // positive.
 func (c chat) private() bool { return c.Type == "private" || (c.Type == "" && c.ID > 0) }
-
-// key names a message; it is empty when half of it is missing.
-func key(in chat, id int64) events.MessageKey {
-	if in.ID == 0 || id == 0 {
-		return events.MessageKey{}
-	}
-	return events.MessageKey{Chat: strconv.FormatInt(in.ID, 10), Message: strconv.FormatInt(id, 10)}
-}
 
 func unix(seconds int64) time.Time {
 	// Beyond the year 9999 time.Time has no JSON form, and the event would be lost.
@@ -209,44 +227,64 @@ func (p *parser) refuses(in chat) bool {
 	return true
 }
 
-func (p *parser) message(m *message) {
+// sender sets whom a message is from, or for one that the business wrote, whom
+// it is to; and refuses what no client wrote.
+func (p *parser) sender(m *message) (refused bool) {
+	if p.connection != "" && m.Chat.private() && m.From != nil && m.From.ID != m.Chat.ID {
+		p.ev.Ours = true
+		p.person(nil, m.Chat)
+		if m.SentBy != nil && m.SentBy.ID == p.bot.id {
+			p.ignored(reasonOwn)
+			return true
+		}
+		return false
+	}
 	p.person(m.From, m.Chat)
-	p.ev.Key = key(m.Chat, m.MessageID)
-	p.ev.ProviderTime = unix(m.Date)
 	switch {
 	case p.refuses(m.Chat):
+		return true
 	case m.From != nil && m.From.IsBot:
 		p.ignored(reasonBot)
-	case p.broken:
-		p.ev.Kind = events.Message
-		p.ev.Content = &events.Content{Type: events.Unsupported, Unsupported: "message", Text: p.clean(firstOf(m.Text, m.Caption))}
-	default:
-		p.ev.Kind = events.Message
-		p.ev.Content = p.content(m, "message")
+		return true
+	case m.SenderChat != nil && !m.Chat.private():
+		p.ignored(reasonAnonym)
+		return true
 	}
-	if p.ev.Kind == events.Message && !p.ev.Key.Valid() {
+	return false
+}
+
+func (p *parser) message(m *message, field string) {
+	p.ev.Key = p.in(m.Chat).key(m.MessageID)
+	p.ev.ProviderTime = unix(m.Date)
+	if p.sender(m) {
+		return
+	}
+	p.ev.Kind = events.Message
+	if p.broken {
+		p.ev.Content = &events.Content{Type: events.Unsupported, Unsupported: field, Text: p.clean(firstOf(m.Text, m.Caption))}
+	} else {
+		p.ev.Content = p.content(m, field)
+	}
+	if !p.ev.Key.Valid() {
 		p.keyOfUpdate()
 	}
 }
 
-func (p *parser) edited(m *message) {
-	p.person(m.From, m.Chat)
-	p.ev.Key = key(m.Chat, m.MessageID)
+func (p *parser) edited(m *message, field string) {
+	p.ev.Key = p.in(m.Chat).key(m.MessageID)
 	p.ev.ProviderTime = unix(firstOf(m.EditDate, m.Date))
 	switch {
-	case p.refuses(m.Chat):
-	case m.From != nil && m.From.IsBot:
-		p.ignored(reasonBot)
+	case p.sender(m):
 	case p.broken || !p.ev.Key.Valid():
-		p.unsupported("edited_message")
+		p.unsupported(field)
 	default:
 		p.ev.Kind = events.Edit
-		p.ev.Content = p.content(m, "edited_message")
+		p.ev.Content = p.content(m, field)
 	}
 }
 
 func (p *parser) posted(m *message) {
-	p.ev.Key = key(m.Chat, m.MessageID)
+	p.ev.Key = p.in(m.Chat).key(m.MessageID)
 	p.ev.ProviderTime = unix(m.Date)
 	if !p.refuses(m.Chat) {
 		p.ignored(reasonAnonym)
@@ -255,7 +293,7 @@ func (p *parser) posted(m *message) {
 
 func (p *parser) reaction(r *messageReactionUpdated) {
 	p.person(r.User, r.Chat)
-	p.ev.Key = key(r.Chat, r.MessageID)
+	p.ev.Key = p.in(r.Chat).key(r.MessageID)
 	p.ev.ProviderTime = unix(r.Date)
 	switch {
 	case p.refuses(r.Chat):
@@ -278,22 +316,24 @@ func emojiOf(r reactionType) string {
 	case r.Emoji != "":
 		return r.Emoji
 	case r.CustomEmojiID != "":
-		return "custom_emoji:" + r.CustomEmojiID
+		return customEmoji + r.CustomEmojiID
 	case r.Type == "paid":
 		return "⭐"
 	}
 	return r.Type
 }
 
-// callback shows a pressed button as a service message. It has no message id,
-// but its own.
+// callback shows a pressed button. It has no message id, but its own.
 func (p *parser) callback(c *callbackQuery) {
-	var in chat
+	var under pressedMessage
 	if c.Message != nil {
-		in = c.Message.Chat
+		under = *c.Message
 	}
-	p.person(c.From, in)
-	if p.refuses(in) {
+	if under.Connection != "" && !p.connect(under.Connection, "callback_query") {
+		return
+	}
+	p.person(c.From, under.Chat)
+	if p.refuses(under.Chat) {
 		return
 	}
 	if p.broken || c.ID == "" {
@@ -302,12 +342,29 @@ func (p *parser) callback(c *callbackQuery) {
 	}
 	p.ev.Kind = events.Message
 	p.ev.Key = events.MessageKey{Chat: p.ev.Person.Address, Message: "callback:" + p.clean(c.ID)}
-	p.ev.Content = &events.Content{Type: events.Service, Text: p.clean(firstOf(c.Data, c.GameShortName))}
-	if c.Message != nil {
-		if answered := key(c.Message.Chat, c.Message.MessageID); answered.Valid() {
-			p.ev.Content.ReplyTo = &answered
+	pressed := &events.Pressed{Label: p.clean(under.label(c.Data)), Payload: p.clean(firstOf(c.Data, c.GameShortName))}
+	p.ev.Content = &events.Content{
+		Type: events.Button, Pressed: pressed, Text: firstOf(pressed.Label, pressed.Payload),
+		Topic: topic(under.ThreadID, under.IsTopic, under.DirectTopic),
+	}
+	if answered := p.in(under.Chat).key(under.MessageID); answered.Valid() {
+		p.ev.Content.ReplyTo = &answered
+	}
+}
+
+// label is what the button says that was made with data.
+func (m *pressedMessage) label(data string) string {
+	if m.ReplyMarkup == nil || data == "" {
+		return ""
+	}
+	for _, row := range m.ReplyMarkup.Keyboard {
+		for _, button := range row {
+			if button.Data == data {
+				return button.Text
+			}
 		}
 	}
+	return ""
 }
 
 // membership says whether the person can be written to

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"parley/events"
 	"parley/transports"
 )
 
@@ -21,8 +20,8 @@ func (b *Bot) ParseWebhook(r *http.Request, body []byte) (transports.Callback, e
 	if b.secret == "" || subtle.ConstantTimeCompare([]byte(given), []byte(b.secret)) != 1 {
 		return transports.Callback{}, transports.ErrForged
 	}
-	ev, pressed := b.parse(body)
-	callback := transports.Callback{Events: []events.Inbound{ev}}
+	evs, pressed := b.parse(body)
+	callback := transports.Callback{Events: evs}
 	if pressed != "" {
 		answer, err := json.Marshal(map[string]string{"method": "answerCallbackQuery", "callback_query_id": pressed})
 		if err == nil {

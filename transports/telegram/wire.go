@@ -4,7 +4,8 @@ import "encoding/json"
 
 // The parts of the Bot API's objects that are read, by their names there
 // (https://core.telegram.org/bots/api#available-types). Ids have up to 52
-// significant bits.
+// significant bits. What only rare messages hold is in rare.go and service.go,
+// and decoded when it is met.
 type (
 	update struct {
 		UpdateID          int64                   `json:"update_id"`
@@ -12,6 +13,10 @@ type (
 		EditedMessage     *message                `json:"edited_message"`
 		ChannelPost       *message                `json:"channel_post"`
 		EditedChannelPost *message                `json:"edited_channel_post"`
+		Business          *businessConnection     `json:"business_connection"`
+		BusinessMessage   *message                `json:"business_message"`
+		BusinessEdited    *message                `json:"edited_business_message"`
+		BusinessDeleted   *messagesDeleted        `json:"deleted_business_messages"`
 		Reaction          *messageReactionUpdated `json:"message_reaction"`
 		Callback          *callbackQuery          `json:"callback_query"`
 		MyChatMember      *chatMemberUpdated      `json:"my_chat_member"`
@@ -37,12 +42,20 @@ type (
 
 	message struct {
 		MessageID       int64           `json:"message_id"`
+		ThreadID        int64           `json:"message_thread_id"`
+		IsTopic         bool            `json:"is_topic_message"`
+		DirectTopic     *directTopic    `json:"direct_messages_topic"`
 		From            *user           `json:"from"`
+		SenderChat      *chat           `json:"sender_chat"`
+		SentBy          *user           `json:"sender_business_bot"`
+		Connection      string          `json:"business_connection_id"`
 		Chat            chat            `json:"chat"`
 		Date            int64           `json:"date"`
 		EditDate        int64           `json:"edit_date"`
 		ForwardOrigin   *messageOrigin  `json:"forward_origin"`
 		ReplyTo         *repliedMessage `json:"reply_to_message"`
+		ExternalReply   *externalReply  `json:"external_reply"`
+		ReplyToStory    *story          `json:"reply_to_story"`
 		Quote           *textQuote      `json:"quote"`
 		MediaGroupID    string          `json:"media_group_id"`
 		Text            string          `json:"text"`
@@ -54,6 +67,7 @@ type (
 		Document        *file           `json:"document"`
 		Photo           []file          `json:"photo"`
 		Sticker         *file           `json:"sticker"`
+		Story           *story          `json:"story"`
 		Video           *file           `json:"video"`
 		VideoNote       *file           `json:"video_note"`
 		Voice           *file           `json:"voice"`
@@ -64,9 +78,20 @@ type (
 		Poll            *poll           `json:"poll"`
 	}
 
+	directTopic struct {
+		ID int64 `json:"topic_id"`
+	}
+
 	repliedMessage struct {
 		MessageID int64 `json:"message_id"`
 		Chat      chat  `json:"chat"`
+	}
+
+	// externalReply is a message of another chat or topic.
+	externalReply struct {
+		Origin    *messageOrigin `json:"origin"`
+		Chat      *chat          `json:"chat"`
+		MessageID int64          `json:"message_id"`
 	}
 
 	textQuote struct {
@@ -81,11 +106,12 @@ type (
 	}
 
 	entity struct {
-		Type   string `json:"type"`
-		Offset int    `json:"offset"`
-		Length int    `json:"length"`
-		URL    string `json:"url"`
-		User   *user  `json:"user"`
+		Type          string `json:"type"`
+		Offset        int    `json:"offset"`
+		Length        int    `json:"length"`
+		URL           string `json:"url"`
+		User          *user  `json:"user"`
+		CustomEmojiID string `json:"custom_emoji_id"`
 	}
 
 	// file is any of PhotoSize, Animation, Audio, Document, Sticker, Video,
@@ -105,6 +131,11 @@ type (
 		Emoji        string `json:"emoji"`
 	}
 
+	story struct {
+		Chat chat  `json:"chat"`
+		ID   int64 `json:"id"`
+	}
+
 	contact struct {
 		PhoneNumber string `json:"phone_number"`
 		FirstName   string `json:"first_name"`
@@ -113,8 +144,9 @@ type (
 	}
 
 	location struct {
-		Latitude  float64 `json:"latitude"`
-		Longitude float64 `json:"longitude"`
+		Latitude   float64 `json:"latitude"`
+		Longitude  float64 `json:"longitude"`
+		LivePeriod int64   `json:"live_period"`
 	}
 
 	venue struct {
@@ -130,6 +162,27 @@ type (
 
 	poll struct {
 		Question string `json:"question"`
+		Options  []struct {
+			Text string `json:"text"`
+		} `json:"options"`
+	}
+
+	businessConnection struct {
+		ID        string `json:"id"`
+		User      *user  `json:"user"`
+		Date      int64  `json:"date"`
+		IsEnabled bool   `json:"is_enabled"`
+		// CanReply is from before Bot API 9.0; servers still send it.
+		CanReply bool `json:"can_reply"`
+		Rights   *struct {
+			CanReply bool `json:"can_reply"`
+		} `json:"rights"`
+	}
+
+	messagesDeleted struct {
+		Connection string  `json:"business_connection_id"`
+		Chat       chat    `json:"chat"`
+		MessageIDs []int64 `json:"message_ids"`
 	}
 
 	messageReactionUpdated struct {
@@ -142,16 +195,32 @@ type (
 
 	reactionType struct {
 		Type          string `json:"type"`
-		Emoji         string `json:"emoji"`
-		CustomEmojiID string `json:"custom_emoji_id"`
+		Emoji         string `json:"emoji,omitempty"`
+		CustomEmojiID string `json:"custom_emoji_id,omitempty"`
 	}
 
 	callbackQuery struct {
 		ID            string          `json:"id"`
 		From          *user           `json:"from"`
-		Message       *repliedMessage `json:"message"`
+		Message       *pressedMessage `json:"message"`
 		Data          string          `json:"data"`
 		GameShortName string          `json:"game_short_name"`
+	}
+
+	// pressedMessage is the message that a pressed button is under.
+	pressedMessage struct {
+		repliedMessage
+
+		Connection  string       `json:"business_connection_id"`
+		ThreadID    int64        `json:"message_thread_id"`
+		IsTopic     bool         `json:"is_topic_message"`
+		DirectTopic *directTopic `json:"direct_messages_topic"`
+		ReplyMarkup *struct {
+			Keyboard [][]struct {
+				Text string `json:"text"`
+				Data string `json:"callback_data"`
+			} `json:"inline_keyboard"`
+		} `json:"reply_markup"`
 	}
 
 	chatMemberUpdated struct {

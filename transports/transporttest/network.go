@@ -2,13 +2,82 @@ package transporttest
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
+
+	"parley/transports"
 )
+
+// Network is how the way to the provider behaves.
+type Network int
+
+// The networks.
+const (
+	// Working: the provider takes whatever is sent.
+	Working Network = iota
+	// Offline: whoever uses it fails the test.
+	Offline
+	// Unreachable: no connection comes about, and the words for it repeat the
+	// address that was asked for.
+	Unreachable
+	// Lost: the provider takes a send in full, then the connection is reset.
+	Lost
+	// Silent: the provider takes a send in full and never answers; nor does it
+	// answer anything else.
+	Silent
+	// Refusing: the provider refuses whatever is asked, for good, repeating the
+	// secrets in its words.
+	Refusing
+	// Unauthorised: the provider refuses the credentials.
+	Unauthorised
+	// Failing: the provider has an internal error.
+	Failing
+	// Garbled: what answers does not speak the provider's protocol.
+	Garbled
+)
+
+// String names the network.
+func (n Network) String() string {
+	return [...]string{"working", "offline", "unreachable", "lost", "silent", "refused", "unauthorised", "internal error", "no answer of it"}[n]
+}
+
+// broken are the networks on which nothing works.
+func broken() []Network {
+	return []Network{Unreachable, Lost, Refusing, Unauthorised, Failing, Garbled}
+}
+
+// account builds one, and counts the requests that were taken in full.
+func (h Harness) account(t *testing.T, network Network) (transports.Transport, func() int) {
+	t.Helper()
+	if h.On != nil {
+		return h.On(t, network)
+	}
+	if h.New == nil {
+		t.Fatal("the harness offers neither New nor On")
+	}
+	var n atomic.Int64
+	echo := strings.Join(h.Secrets, " ")
+	client := map[Network]func() *http.Client{
+		Working:     func() *http.Client { return counting(h.Provider, &n) },
+		Offline:     func() *http.Client { return noNetwork(t) },
+		Unreachable: unreachable,
+		Lost:        func() *http.Client { return lostAfter(&n) },
+		Silent:      func() *http.Client { return silent(&n) },
+		Refusing: func() *http.Client {
+			return saying(http.StatusBadRequest, fmt.Sprintf(`{"ok":false,"error_code":400,"code":400,"description":%q,"message":%q}`, echo, echo), &n)
+		},
+		Unauthorised: func() *http.Client { return saying(http.StatusUnauthorized, echo, &n) },
+		Failing:      func() *http.Client { return saying(http.StatusInternalServerError, echo, &n) },
+		Garbled:      func() *http.Client { return saying(http.StatusOK, echo, &n) },
+	}[network]()
+	return h.New(t, client), func() int { return int(n.Load()) }
+}
 
 // roundTrip is a network made of a function.
 type roundTrip func(*http.Request) (*http.Response, error)
@@ -51,8 +120,8 @@ func unreachable() *http.Client {
 	})
 }
 
-// lost takes a request in full and fails then.
-func lost(n *atomic.Int64) *http.Client {
+// lostAfter takes a request in full and fails then.
+func lostAfter(n *atomic.Int64) *http.Client {
 	return client(func(r *http.Request) (*http.Response, error) {
 		if err := drain(r); err != nil {
 			return nil, err
@@ -75,12 +144,11 @@ func silent(n *atomic.Int64) *http.Client {
 }
 
 // saying answers everything with a status and a body.
-func saying(status int, body string) *http.Client {
-	var n atomic.Int64
+func saying(status int, body string, n *atomic.Int64) *http.Client {
 	return counting(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
-	}), &n)
+	}), n)
 }
 
 func drain(r *http.Request) error {

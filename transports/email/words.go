@@ -1,0 +1,231 @@
+package email
+
+import (
+	"encoding/base64"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// encodedWord is as RFC 2047 has it, but with the spaces that broken programs
+// leave in.
+var encodedWord = regexp.MustCompile(`=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?]*)\?=`)
+
+// decodeWords decodes the encoded words of a field (RFC 2047), wherever they
+// stand. Neighbours of one charset are joined before they are decoded, because
+// programs cut them inside of characters.
+func decodeWords(s string) string {
+	found := encodedWord.FindAllStringSubmatchIndex(s, -1)
+	if found == nil {
+		return clean(utf8Of(s))
+	}
+	var (
+		out     strings.Builder
+		pending []byte
+		charset string
+		last    int
+	)
+	flush := func() {
+		if pending != nil {
+			text, _ := decodeCharset(charset, pending)
+			out.WriteString(text)
+			pending = nil
+		}
+	}
+	for _, m := range found {
+		between := s[last:m[0]]
+		name := strings.ToLower(s[m[2]:m[3]])
+		if pending == nil || strings.TrimSpace(between) != "" || name != charset {
+			flush()
+			if last == 0 || strings.TrimSpace(between) != "" {
+				out.WriteString(utf8Of(between))
+			}
+		}
+		charset, last = name, m[1]
+		pending = append(append([]byte{}, pending...), decodeWord(s[m[4]], s[m[6]:m[7]])...)
+	}
+	flush()
+	out.WriteString(utf8Of(s[last:]))
+	return clean(out.String())
+}
+
+func decodeWord(encoding byte, text string) []byte {
+	if encoding == 'b' || encoding == 'B' {
+		return decodeBase64([]byte(text))
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '_':
+			out = append(out, ' ')
+		case c == '=' && i+2 < len(text):
+			if n, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(n))
+				i += 2
+				continue
+			}
+			out = append(out, c)
+		default:
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// decodeBase64 decodes whatever of base64 there is (RFC 2045, section 6.8: other
+// characters are to be ignored), padded or not, several pieces after another.
+func decodeBase64(data []byte) []byte {
+	kept := make([]byte, 0, len(data))
+	for _, c := range data {
+		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '=' {
+			kept = append(kept, c)
+		}
+	}
+	var out []byte
+	for len(kept) > 0 {
+		// Padding ends a piece; senders concatenate several.
+		piece := kept
+		for i, c := range kept {
+			if c == '=' {
+				piece = kept[:i]
+				break
+			}
+		}
+		kept = kept[len(piece):]
+		for len(kept) > 0 && kept[0] == '=' {
+			kept = kept[1:]
+		}
+		if len(piece)%4 == 1 {
+			piece = piece[:len(piece)-1]
+		}
+		if out == nil {
+			out = make([]byte, 0, base64.RawStdEncoding.DecodedLen(len(piece)))
+		}
+		n := len(out)
+		out = append(out, make([]byte, base64.RawStdEncoding.DecodedLen(len(piece)))...)
+		m, _ := base64.RawStdEncoding.Decode(out[n:], piece)
+		out = out[:n+m]
+	}
+	return out
+}
+
+// readParams reads a field such as Content-Type: its value in lower case and its
+// parameters by name in lower case, with RFC 2231's continuations and charsets,
+// and RFC 2047's words, which do not belong there but are common.
+func readParams(field string) (value string, params map[string]string) {
+	pieces := splitParams(field)
+	value = strings.ToLower(strings.TrimSpace(pieces[0]))
+	if i := strings.IndexAny(value, " \t("); i >= 0 {
+		value = value[:i]
+	}
+	params = map[string]string{}
+	sections := map[string]map[int]section{}
+	for _, piece := range pieces[1:] {
+		name, text, ok := strings.Cut(piece, "=")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !ok || name == "" {
+			continue
+		}
+		text = unquote(strings.TrimSpace(text))
+		base, rest, extended := strings.Cut(name, "*")
+		if !extended {
+			if _, twice := params[name]; !twice {
+				params[name] = decodeWords(text)
+			}
+			continue
+		}
+		encoded := rest == "" || strings.HasSuffix(rest, "*")
+		n, err := strconv.Atoi(strings.TrimSuffix(rest, "*"))
+		if err != nil || n < 0 || n > 100 {
+			n = 0
+		}
+		if sections[base] == nil {
+			sections[base] = map[int]section{}
+		}
+		sections[base][n] = section{text, encoded}
+	}
+	for name, all := range sections {
+		if text := joinSections(all); text != "" {
+			params[name] = text
+		}
+	}
+	return value, params
+}
+
+// section is one piece of a parameter (RFC 2231, sections 3 and 4).
+type section struct {
+	text    string
+	encoded bool
+}
+
+func joinSections(all map[int]section) string {
+	var (
+		joined  []byte
+		charset string
+	)
+	for n := 0; n < len(all); n++ {
+		s, ok := all[n]
+		if !ok {
+			break
+		}
+		if !s.encoded {
+			joined = append(joined, s.text...)
+			continue
+		}
+		text := s.text
+		if n == 0 {
+			if parts := strings.SplitN(text, "'", 3); len(parts) == 3 {
+				charset, text = parts[0], parts[2]
+			}
+		}
+		joined = append(joined, unpercent(text)...)
+	}
+	text, _ := decodeCharset(charset, joined)
+	return clean(text)
+}
+
+func unpercent(s string) []byte {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(n))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return out
+}
+
+// splitParams cuts at semicolons outside of quotes.
+func splitParams(s string) (out []string) {
+	quoted, begin := false, 0
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && quoted:
+			i++
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ';' && !quoted:
+			out = append(out, s[begin:i])
+			begin = i + 1
+			if len(out) > 100 {
+				return out
+			}
+		}
+	}
+	return append(out, s[begin:])
+}
+
+func unquote(s string) string {
+	if !strings.HasPrefix(s, `"`) {
+		return s
+	}
+	s = strings.TrimSuffix(s[1:], `"`)
+	if strings.IndexByte(s, '\\') >= 0 && !strings.Contains(s, `:\`) { // Windows paths escape nothing
+		s = escaped.ReplaceAllString(s, "$1")
+	}
+	return s
+}
