@@ -182,12 +182,13 @@ WITH o AS (
       FROM d WHERE m.id = d.message_id AND d.state = 'sent'
     RETURNING m.id, m.chat_id, m.seq, d.id AS delivery_id
 )
-INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
-SELECT d.tenant_id, 'message', d.state, m.chat_id, ` + deliveryFact + `
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, lines)
+SELECT d.tenant_id, 'message', d.state, array_agg(m.chat_id::bigint ORDER BY d.id), string_agg((` + deliveryFact + `)::text, E'\n' ORDER BY d.id)
   FROM d JOIN (SELECT m.id, m.chat_id, m.seq, m.delivery_id FROM m
                UNION ALL
                SELECT m.id, m.chat_id, m.seq, d.id FROM d JOIN crm_chat_messages m ON m.id = d.message_id
-                WHERE d.state NOT IN ('queued', 'sent')) m ON m.delivery_id = d.id`
+                WHERE d.state NOT IN ('queued', 'sent')) m ON m.delivery_id = d.id
+ GROUP BY d.tenant_id, d.state`
 
 // sqlSettleAttempts keeps what each request ended with. An attempt that a
 // callback settled before its own answer came only gains the provider's id. An

@@ -81,12 +81,12 @@ const sqlHeads = `
 WITH due AS MATERIALIZED (
     (SELECT lane, due_at, deliveries, 0 AS round FROM parley_lanes
       WHERE channel_id = $1 AND due_at <= coalesce($2::timestamptz, statement_timestamp())
-        AND (due_at, lane) > ($3::timestamptz, $4::text) AND lane <> ALL ($5::text[])
+        AND (due_at, lane) > ($3::timestamptz, $4::text) AND lane NOT IN (SELECT unnest($5::text[]))
       ORDER BY due_at, lane LIMIT $6)
     UNION ALL
     (SELECT lane, due_at, deliveries, 1 FROM parley_lanes
       WHERE channel_id = $1 AND due_at <= coalesce($2::timestamptz, statement_timestamp())
-        AND (due_at, lane) <= ($3::timestamptz, $4::text) AND lane <> ALL ($5::text[])
+        AND (due_at, lane) <= ($3::timestamptz, $4::text) AND lane NOT IN (SELECT unnest($5::text[]))
       ORDER BY due_at, lane LIMIT $6)
     LIMIT $6
 )

@@ -185,7 +185,7 @@ func (b *batch) welcome(ctx context.Context, tx pgx.Tx, strangers []*person) err
 	metas := make([][]byte, n)
 	for i, p := range strangers {
 		who := &p.first.Person
-		p.member = uuid.New()
+		p.member = uuid.Must(uuid.NewV7()) // indexes grow at their end
 		members[i], channels[i], addresses[i] = p.member.String(), string(p.channel), who.Address
 		first[i], last[i], types[i], transports[i] = firstName(who), truncate(who.LastName), contactType(p.first), string(p.first.Transport)
 		if metas[i], err = json.Marshal(who); err != nil {

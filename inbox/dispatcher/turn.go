@@ -11,53 +11,104 @@ import (
 	"parley/transports"
 )
 
-// turn settles what has ended and claims what goes out next.
+// sideBySide is how many settlements are worth a transaction of their own beside
+// the one that claims: each costs a flush to disk.
+const sideBySide = 16
+
+// turn settles what has ended and claims what goes out next: in one transaction,
+// or where much is going on in two at once. A lane that is being settled is not
+// claimed from before the next turn then.
 func (r *runner) turn(ctx context.Context) {
 	start := time.Now()
 	limit, _ := r.claimable(start)
+	if limit > 0 && r.due && len(r.settling) >= sideBySide && r.takenOver && !r.unsure && !r.careful {
+		settle, claim := r.settleTurn(), r.claimTurn(limit, nil)
+		settled := make(chan outcome, 1)
+		go func() { settled <- r.dispatch(ctx, settle, start) }()
+		claimed := r.dispatch(ctx, claim, start)
+		// Whatever failed comes last: what it concludes is to stay.
+		first, second := claimed, <-settled
+		if first.err != nil {
+			first, second = second, first
+		}
+		r.follow(ctx, first)
+		r.follow(ctx, second)
+		return
+	}
 	if r.careful && len(r.settling) > 0 {
 		limit = 0 // one thing at a time
 	}
-	t := store.DispatchTurn{
-		Lease: r.lease, Channel: r.channel.ID,
-		Settling: r.settling, Limit: limit, After: r.cursor,
-		Window:   r.adapter.caps.ReplyWindow != transports.NoReplyWindow,
-		Hold:     2 * r.d.opts.SendDeadline,
-		TakeOver: !r.takenOver, Harmless: r.adapter.caps.HarmlessResend,
+	settle := r.settleTurn()
+	if r.careful && len(settle.Settling) > 1 {
+		settle.Settling = settle.Settling[:1]
 	}
-	if r.careful && len(t.Settling) > 1 {
-		t.Settling = t.Settling[:1]
-	}
-	ended := make(map[string]bool, len(r.settling))
-	for i := range t.Settling {
-		ended[t.Settling[i].Lane] = true
-	}
-	for lane := range r.busy {
-		// What is settled in this turn may be followed in this turn.
-		if !ended[lane] {
-			t.Busy = append(t.Busy, lane)
-		}
-	}
+	t := r.claimTurn(limit, settle.Settling)
+	t.Settling, t.TakeOver = settle.Settling, !r.takenOver
 	if r.unsure {
 		t.Known = make([]store.AttemptKey, 0, len(r.busy))
 		for _, j := range r.busy {
 			t.Known = append(t.Known, j.key)
 		}
 	}
-	var jobs []job
+	r.follow(ctx, r.dispatch(ctx, t, start))
+}
+
+func (r *runner) settleTurn() store.DispatchTurn {
+	return store.DispatchTurn{
+		Lease: r.lease, Channel: r.channel.ID, Settling: r.settling,
+		Hold: 2 * r.d.opts.SendDeadline, Harmless: r.adapter.caps.HarmlessResend,
+	}
+}
+
+// claimTurn is for lanes without a request under way; those of ended have none.
+func (r *runner) claimTurn(limit int, ended []store.Settlement) store.DispatchTurn {
+	over := make(map[string]bool, len(ended))
+	for i := range ended {
+		over[ended[i].Lane] = true
+	}
+	t := store.DispatchTurn{
+		Lease: r.lease, Channel: r.channel.ID, Limit: limit, After: r.cursor,
+		Window: r.adapter.caps.ReplyWindow != transports.NoReplyWindow,
+		Hold:   2 * r.d.opts.SendDeadline, Harmless: r.adapter.caps.HarmlessResend,
+	}
+	for lane := range r.busy {
+		if !over[lane] {
+			t.Busy = append(t.Busy, lane)
+		}
+	}
+	return t
+}
+
+// outcome is what became of one transaction.
+type outcome struct {
+	turn store.DispatchTurn
+	res  store.DispatchResult
+	// jobs are what it claims, if it does.
+	jobs []job
+	err  error
+}
+
+// dispatch runs one transaction. A turn that only settles uses nothing of r that
+// changes.
+func (r *runner) dispatch(ctx context.Context, t store.DispatchTurn, start time.Time) outcome {
+	o := outcome{turn: t}
 	call, cancel := context.WithTimeout(ctx, turnTimeout)
-	res, err := r.d.db.Dispatch(call, t, func(heads []store.Head) []store.Claim {
+	defer cancel()
+	o.res, o.err = r.d.db.Dispatch(call, t, func(heads []store.Head) []store.Claim {
 		var claims []store.Claim
-		claims, jobs = r.decide(heads, start)
+		claims, o.jobs = r.decide(heads, start)
 		return claims
 	})
-	cancel()
 	r.d.metrics.turns.Observe(time.Since(start).Seconds())
-	if err != nil {
-		r.turnFailed(ctx, &t, jobs, err)
+	return o
+}
+
+func (r *runner) follow(ctx context.Context, o outcome) {
+	if o.err != nil {
+		r.turnFailed(ctx, &o.turn, o.jobs, o.err)
 		return
 	}
-	r.turnDone(ctx, &t, &res, jobs)
+	r.turnDone(ctx, &o.turn, &o.res, o.jobs)
 }
 
 // turnDone follows up on a committed turn: what it claimed is sent.
