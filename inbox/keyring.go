@@ -3,7 +3,9 @@ package inbox
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -17,7 +19,10 @@ const KeySize = 32
 // Keyring seals channels' secrets at rest with AES-256-GCM. The sealed bytes
 // are bound to the channel, so that one channel's secrets cannot be pasted into
 // another's row.
-type Keyring struct{ aead cipher.AEAD }
+type Keyring struct {
+	aead cipher.AEAD
+	key  []byte
+}
 
 // NewKey makes a key in the text form that ParseKey reads.
 func NewKey() string {
@@ -44,7 +49,7 @@ func ParseKey(text string) (*Keyring, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Keyring{aead: aead}, nil
+	return &Keyring{aead: aead, key: key}, nil
 }
 
 // Seal encrypts the secrets of the channel of that id.
@@ -54,6 +59,16 @@ func (k *Keyring) Seal(channel string, secrets map[string]string) ([]byte, error
 		return nil, fmt.Errorf("sealing secrets: %w", err)
 	}
 	return k.aead.Seal(nil, nil, plain, []byte(channel)), nil //nolint:gosec // this AEAD makes a random nonce itself and wants none
+}
+
+// Derive makes a key of 32 bytes for another purpose than sealing, the same
+// wherever the keyring is the same (HKDF, RFC 5869).
+func (k *Keyring) Derive(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, k.key, nil, purpose, sha256.Size)
+	if err != nil {
+		panic(err) // only for lengths beyond 255 hashes
+	}
+	return key
 }
 
 // errSealed names no cause on purpose: GCM does not know which it is.

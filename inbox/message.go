@@ -42,6 +42,8 @@ type Message struct {
 	// RoutedBy says why an inbound message went to this chat.
 	RoutedBy string `json:"routed_by,omitempty"`
 	Late     bool   `json:"late,omitempty"`
+	// Attachments are its files.
+	Attachments []File `json:"attachments,omitempty"`
 	// Delivery is nil for what Parley did not send.
 	Delivery *Delivery `json:"delivery,omitempty"`
 }

@@ -207,7 +207,7 @@ func applyEdit(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.Inbo
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `
+	tag, err := tx.Exec(ctx, `
 		WITH old AS (
 		    SELECT id, content FROM crm_chat_messages
 		     WHERE id = $1 AND (edited_at IS NULL OR edited_at <= $2) FOR NO KEY UPDATE
@@ -217,7 +217,10 @@ func applyEdit(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.Inbo
 		UPDATE crm_chat_messages m SET message = $3, content = $4, kind = $6, edited_at = $2
 		  FROM old WHERE m.id = old.id`,
 		u.Message, sentAt(ev), ev.Content.Plain(), content, u.ID, string(ev.Content.Type))
-	return err
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	return replaceMedia(ctx, tx, u.Message, ev.Content)
 }
 
 // applyReachability notes that a person blocked or unblocked the channel.

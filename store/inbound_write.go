@@ -74,6 +74,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			b.result.Outcomes[in.ord] = Persisted
 		}
 		q.Queue(sqlMessages, append(c.args(), b.partition, b.late)...)
+		b.queueMedia(&q, kept, seqs)
 	}
 	if err := b.queueIgnored(&q); err != nil {
 		return err

@@ -108,7 +108,10 @@ func (db *DB) Messages(ctx context.Context, tenant events.TenantID, chat int64, 
 		default:
 			ms, more, err = messagesBefore(ctx, tx, chat, page.Before, limit)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return attach(ctx, tx, ms)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("listing messages: %w", err)
@@ -156,7 +159,15 @@ func (db *DB) Message(ctx context.Context, tenant events.TenantID, id int64) (m 
 
 func messageByID(ctx context.Context, tx pgx.Tx, id int64) (inbox.Message, error) {
 	rows, _ := tx.Query(ctx, messageSelect+" WHERE m.id = $1", id)
-	return pgx.CollectExactlyOneRow(rows, scanMessage)
+	m, err := pgx.CollectExactlyOneRow(rows, scanMessage)
+	if err != nil {
+		return inbox.Message{}, err
+	}
+	one := []inbox.Message{m}
+	if err := attach(ctx, tx, one); err != nil {
+		return inbox.Message{}, err
+	}
+	return one[0], nil
 }
 
 // MarkRead marks what the client wrote up to seq as read, and reports how many

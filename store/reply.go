@@ -29,7 +29,10 @@ type Reply struct {
 	Chat   int64
 	// Channel to answer through; empty for the one the client wrote on last.
 	Channel events.ChannelID
-	Text    string
+	// Text may be empty when there are Uploads.
+	Text string
+	// Uploads are the ids of the files to send, at most MaxAttachments, in order.
+	Uploads []int64
 	// User is the agent; see EnsureOperator.
 	User int64
 	// Seen is the seq of the newest message the agent saw, 0 for none.
@@ -76,6 +79,11 @@ func (db *DB) Reply(ctx context.Context, r Reply) (m inbox.Message, err error) {
 			break
 		}
 	}
+	if violates(err, "fk_crm_chat_message_attachments_upload_id") {
+		return inbox.Message{}, &inbox.Error{
+			Code: inbox.NotFound, Message: "A file of the reply was removed meanwhile.", Hint: "Upload it again.", Err: err,
+		}
+	}
 	if err != nil {
 		return inbox.Message{}, fmt.Errorf("replying: %w", err)
 	}
@@ -87,7 +95,7 @@ func (r *Reply) validate() error {
 		return err
 	}
 	switch {
-	case strings.TrimSpace(r.Text) == "":
+	case strings.TrimSpace(r.Text) == "" && len(r.Uploads) == 0:
 		return &inbox.Error{Code: inbox.Invalid, Message: "The reply has no text.", Hint: "Write something."}
 	case len(r.Text) > MaxReply:
 		return &inbox.Error{
@@ -104,7 +112,7 @@ func (r *Reply) validate() error {
 			return noChannel(r.Channel)
 		}
 	}
-	return nil
+	return validUploads(r.Uploads)
 }
 
 func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
@@ -142,7 +150,13 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 	if err != nil {
 		return inbox.Message{}, err
 	}
-	id, seq, at, err := insertReply(ctx, tx, r, way, agent, answered)
+	files, err := uploadsByID(ctx, tx, r.Uploads)
+	if err != nil {
+		return inbox.Message{}, err
+	}
+	content := contentOf(r.Text, files)
+	content.ReplyTo = answered
+	id, seq, at, err := insertReply(ctx, tx, r, way, agent, content)
 	if err != nil {
 		return inbox.Message{}, err
 	}
@@ -157,7 +171,7 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 		return inbox.Message{}, err
 	}
 	err = writeFact(ctx, tx, "message", "queued", r.Chat, map[string]any{
-		"message_id": id, "chat_id": r.Chat, "seq": seq, "kind": events.Text, "text": r.Text,
+		"message_id": id, "chat_id": r.Chat, "seq": seq, "kind": content.Type, "text": content.Plain(),
 		"channel_id": way.Channel, "created_at": at, "delivery_id": delivery, "user_id": r.User,
 	})
 	if err != nil {
@@ -193,9 +207,12 @@ func repeated(ctx context.Context, tx pgx.Tx, r Reply) (id int64, err error) {
 	var same bool
 	// What the caller left to Parley is not compared: it may choose differently now.
 	err = tx.QueryRow(ctx, `
-		SELECT m.id, m.chat_id = $2 AND m.message = $3 AND ($4 = '' OR m.channel_id::text = $4) AND mb.user_id IS NOT DISTINCT FROM $5
+		SELECT m.id, m.chat_id = $2 AND coalesce(m.content->>'text', '') = $3 AND ($4 = '' OR m.channel_id::text = $4)
+		       AND mb.user_id IS NOT DISTINCT FROM $5
+		       AND ARRAY(SELECT a.upload_id::bigint FROM crm_chat_message_attachments a WHERE a.message_id = m.id ORDER BY a.id) = $6::bigint[]
 		  FROM crm_chat_messages m JOIN crm_chat_members mb ON mb.id = m.sender_id
-		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, r.Text, strings.ToLower(string(r.Channel)), r.User).Scan(&id, &same)
+		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, r.Text, strings.ToLower(string(r.Channel)), r.User,
+		append([]int64{}, r.Uploads...)).Scan(&id, &same)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -352,8 +369,8 @@ func ensureAgent(ctx context.Context, tx pgx.Tx, r Reply, transport events.Trans
 }
 
 // insertReply writes the message as the chat's newest.
-func insertReply(ctx context.Context, tx pgx.Tx, r Reply, way route, agent string, answered *events.MessageKey) (id, seq int64, at time.Time, err error) {
-	content, err := json.Marshal(events.Content{Type: events.Text, Text: r.Text, ReplyTo: answered})
+func insertReply(ctx context.Context, tx pgx.Tx, r Reply, way route, agent string, c events.Content) (id, seq int64, at time.Time, err error) {
+	content, err := json.Marshal(c)
 	if err != nil {
 		return 0, 0, at, err
 	}
@@ -369,8 +386,11 @@ func insertReply(ctx context.Context, tx pgx.Tx, r Reply, way route, agent strin
 	err = tx.QueryRow(ctx, `
 		INSERT INTO crm_chat_messages
 		       (chat_id, sender_id, message, seq, direction, kind, content, channel_id, created_at, idempotency_key)
-		VALUES ($1, $2, $3, $4, 'out', 'text', $5, $6, $7, nullif($8, ''))
+		VALUES ($1, $2, $3, $4, 'out', $9, $5, $6, $7, nullif($8, ''))
 		RETURNING id`,
-		r.Chat, agent, r.Text, seq, content, way.Channel, at, r.Key).Scan(&id)
-	return id, seq, at, err
+		r.Chat, agent, c.Plain(), seq, content, way.Channel, at, r.Key, string(c.Type)).Scan(&id)
+	if err != nil {
+		return 0, 0, at, err
+	}
+	return id, seq, at, attachUploads(ctx, tx, id, r.Uploads)
 }

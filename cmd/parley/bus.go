@@ -86,6 +86,10 @@ func (s *server) startGateway(ctx context.Context) error {
 	}
 	h := g.Handler()
 	s.webhooks.Store(&h)
+	if s.mediaLinks != nil {
+		var files http.Handler = s.mediaLinks
+		s.links.Store(&files)
+	}
 	s.work.Go(func() {
 		if err := g.Run(ctx); err != nil {
 			s.log.Warn("gateway cut short", "error", err)

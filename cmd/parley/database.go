@@ -134,7 +134,12 @@ func (s *server) await(ctx context.Context, words string, f func() error) error 
 
 // startRoles starts what works on the database. They end with ctx.
 func (s *server) startRoles(ctx context.Context, db *store.DB) error {
+	files, err := s.newLibrary(db)
+	if err != nil {
+		return err
+	}
 	d := &desk.Desk{
+		Files: files,
 		Store: db, Bus: s.bus, Keyring: s.keys, Adapters: deskAdapters(providerClient(), s.cfg.PublicURL),
 		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleAPI),
 	}
@@ -156,9 +161,12 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		disp, err := dispatcher.New(dispatcher.Options{
 			Store: db, Factories: factories(), OpenSecrets: secretsOpener(s.keys), PublicURL: s.cfg.PublicURL,
 			Logger: s.log.With("role", roleDispatcher), Registerer: s.reg, Owner: ownerName(),
-			SendDeadline: s.cfg.SendDeadline,
+			SendDeadline: s.cfg.SendDeadline, OpenFile: s.openFile(), FileURL: s.fileURL(),
 		})
 		if err != nil {
+			return err
+		}
+		if err := s.startFetcher(ctx, db, files); err != nil {
 			return err
 		}
 		s.work.Go(func() {

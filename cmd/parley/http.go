@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"parley/inbox"
+	"parley/transports/gateway"
 )
 
 // Limits of what strangers may send before a handler has looked at it.
@@ -27,6 +28,7 @@ func (s *server) serveHTTP(ctx context.Context) (stop func(context.Context), err
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") })
 	mux.Handle("GET /readyz", s.ready)
 	mux.Handle("/webhook/", later(&s.webhooks, "The gateway is starting."))
+	mux.Handle(gateway.MediaPrefix, later(&s.links, "The gateway is starting."))
 	metrics := promhttp.HandlerFor(s.reg, promhttp.HandlerOpts{})
 	var own net.Listener
 	if s.cfg.MetricsListen == "" {

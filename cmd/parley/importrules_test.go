@@ -53,11 +53,12 @@ var parleyRules = rules{
 
 		"inbox":            {"events"},
 		"inbox/router":     {"inbox", "events", "events/jetstream", "store"},
-		"inbox/desk":       {"inbox", "events", "events/jetstream", "store"},
+		"inbox/media":      {"inbox", "events", "transports", "store"},
+		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "store"},
 		"inbox/dispatcher": {"inbox", "events", "transports", "store"},
 		// Agents' pages and the API never see the bus or the database driver.
-		"inbox/api": {"inbox", "inbox/desk", "events", "store"},
-		"inbox/web": {"inbox", "inbox/desk", "events", "store"},
+		"inbox/api": {"inbox", "inbox/desk", "inbox/media", "events", "store"},
+		"inbox/web": {"inbox", "inbox/desk", "inbox/media", "events", "store"},
 
 		"store":                   {"inbox", "events", "migrations"},
 		"store/localpg":           {},
@@ -79,7 +80,8 @@ var parleyRules = rules{
 		"github.com/pressly/": {"store", "migrations"},
 		"database/sql":        {"store", "migrations"},
 
-		"github.com/nats-io/": {"events/jetstream"},
+		"github.com/nats-io/":        {"events/jetstream"},
+		"github.com/minio/minio-go/": {"store"},
 
 		"github.com/go-telegram-bot-api/": {"transports/telegram"},
 		"github.com/twilio/":              {"transports/twilio"},

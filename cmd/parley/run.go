@@ -24,6 +24,7 @@ import (
 	"parley/inbox/desk"
 	"parley/store"
 	"parley/store/localpg"
+	"parley/transports/gateway"
 )
 
 // Config is what a server is started with. Flags, the environment and tests
@@ -132,13 +133,17 @@ type server struct {
 	metrics string
 	// webhooks and operator answer requests once there is somebody to.
 	webhooks, operator atomic.Pointer[http.Handler]
+	// links answers providers that fetch our files.
+	links atomic.Pointer[http.Handler]
 	// streams ends the streams of facts, which would outlast a shutdown.
 	streams context.Context
 
 	work sync.WaitGroup
 	pg   *localpg.Server
-	// blobs is nil where none are shared.
+	// blobs is nil where none are shared; without it there are no files.
 	blobs store.Blobs
+	// mediaLinks is nil without blobs.
+	mediaLinks *gateway.MediaLinks
 }
 
 // Run starts a server and keeps it running until ctx ends or something makes it
@@ -174,6 +179,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	if s.blobs != nil {
 		defer func() { _ = s.blobs.Close() }() // every blob was synced by itself
+		if s.mediaLinks, err = newMediaLinks(&cfg, s.keys, s.blobs); err != nil {
+			return err
+		}
 	}
 	return s.run(ctx)
 }

@@ -71,6 +71,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.channels(h)
 	a.chats(h)
 	a.messages(h)
+	a.attachments(h)
 	a.quarantined(h)
 	a.audits(h)
 	a.facts(h)

@@ -48,11 +48,13 @@ func (a *api) messages(h huma.API) {
 		ChatRef
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key with the same reply sends once."`
 		Body struct {
-			Text    string `json:"text" doc:"What to say."`
+			Text    string `json:"text,omitempty" doc:"What to say; may be left out when there are attachments."`
 			Channel string `json:"channel,omitempty" doc:"Id or name of the channel; the one the client wrote on last when absent."`
 			Seen    int64  `json:"seen" minimum:"0" doc:"Seq of the newest message that the agent saw: the chat's last_seq when it was shown."`
 			Force   bool   `json:"force,omitempty" doc:"Send even when something newer was not seen."`
 			ReplyTo int64  `json:"reply_to,omitempty" minimum:"1" doc:"Id of the message that is answered in particular."`
+			// Attachments are uploads.
+			Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
 		}
 	}
 	handle(a, h, huma.Operation{
@@ -67,7 +69,7 @@ func (a *api) messages(h huma.API) {
 		}
 		b := &in.Body
 		return a.Desk.Reply(ctx, desk.Reply{
-			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Seen: b.Seen, Force: b.Force,
+			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
 			Key: in.Key, ReplyTo: b.ReplyTo,
 		})
 	})

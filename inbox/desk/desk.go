@@ -18,6 +18,7 @@ import (
 	"parley/events"
 	"parley/events/jetstream"
 	"parley/inbox"
+	"parley/inbox/media"
 	"parley/store"
 )
 
@@ -32,7 +33,9 @@ type Desk struct {
 	// PublicURL is where providers reach this installation, without trailing
 	// slash; empty when they cannot, and then no channel may use webhooks.
 	PublicURL string
-	Logger    *slog.Logger
+	// Files keeps the files of messages; nil where there is no blob store.
+	Files  *media.Library
+	Logger *slog.Logger
 }
 
 // Adapter is what the desk needs to know of a transport to connect a channel.

@@ -15,7 +15,10 @@ type Reply struct {
 	// Channel names the channel to answer through, like [Desk.Channel]; empty for
 	// the one the client wrote on last.
 	Channel string
-	Text    string
+	// Text may be empty when there are Attachments.
+	Text string
+	// Attachments are the ids of uploads, in order; see [Desk.Upload].
+	Attachments []int64
 	// User is the agent's id, 0 for the tenant's default operator.
 	User int64
 	// Seen is the seq of the newest message the agent saw.
@@ -32,7 +35,7 @@ type Reply struct {
 // it refuses.
 func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 	out := store.Reply{
-		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
+		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, Uploads: r.Attachments, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
 	}
 	if r.Channel != "" {
 		ch, err := d.Channel(ctx, r.Tenant, r.Channel)

@@ -187,6 +187,9 @@ func (r *runner) files(h *store.Head, content *events.Content) []transports.File
 			Kind: kind, Name: f.Name, MIME: f.MIME, Size: f.Size,
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, f.BlobKey) },
 		}
+		if r.adapter.caps.FetchesMedia && r.d.opts.FileURL != nil {
+			files[i].URL = r.d.opts.FileURL(f)
+		}
 	}
 	return files
 }

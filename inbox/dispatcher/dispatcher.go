@@ -32,6 +32,9 @@ type Options struct {
 	// OpenFile opens an attachment by the key of its blob. Without it messages
 	// with attachments fail.
 	OpenFile func(ctx context.Context, key string) (io.ReadCloser, error)
+	// FileURL makes a link under which the provider can fetch an attachment for a
+	// while, for transports with Capabilities.FetchesMedia; empty when it cannot.
+	FileURL func(store.HeadFile) string
 	// HTTPClient is given to the adapters. The default keeps as many connections
 	// to one host as it sends at once.
 	HTTPClient *http.Client

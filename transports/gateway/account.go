@@ -27,7 +27,6 @@ type account struct {
 	webhook   transports.Webhook
 	poller    transports.Poller
 	connector transports.Connector
-	media     transports.MediaOpener
 
 	// lastAccepted is when a webhook was last answered 200 here, in Unix
 	// nanoseconds: proof that an older delivery error is overcome.
@@ -66,7 +65,6 @@ func (g *Gateway) build(ch events.Channel) *account {
 	acc.webhook, _ = t.(transports.Webhook)
 	acc.poller, _ = t.(transports.Poller)
 	acc.connector, _ = t.(transports.Connector)
-	acc.media, _ = t.(transports.MediaOpener)
 	// The adapter stays: what the provider still pushes, after a change of mode
 	// or on its way, is taken.
 	acc.broken = acc.unusable(g.publicURL)

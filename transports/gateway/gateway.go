@@ -62,7 +62,6 @@ type Gateway struct {
 
 	table *table
 	gate  *drain
-	media chan struct{}
 	ran   atomic.Bool
 }
 
@@ -97,7 +96,7 @@ func New(o Options) (*Gateway, error) {
 	return &Gateway{
 		bus: o.Bus, name: o.Name, factories: o.Factories, openSecrets: o.OpenSecrets, publicURL: public,
 		log: o.Logger, client: o.HTTPClient, blobs: o.Blobs, limits: limits, metrics: m,
-		table: newTable(), gate: newDrain(limits.InFlight), media: make(chan struct{}, limits.Media),
+		table: newTable(), gate: newDrain(limits.InFlight),
 	}, nil
 }
 

@@ -43,9 +43,6 @@ type Limits struct {
 	// and 1 min.
 	FirstPause   time.Duration
 	LongestPause time.Duration
-
-	// Media is how many files are open at once. Default 8.
-	Media int
 }
 
 // withDefaults fills in what is zero.
@@ -63,7 +60,6 @@ func (l Limits) withDefaults() Limits {
 	orElse(&l.Settled, 30*time.Second)
 	orElse(&l.FirstPause, time.Second)
 	orElse(&l.LongestPause, time.Minute)
-	orElse(&l.Media, 8)
 	return l
 }
 

@@ -49,6 +49,7 @@ func TestCertainty(t *testing.T) {
 		{"hang_after", transports.Unknown, 1},
 		{"reset_after", transports.Unknown, 1},
 		{"cut_after", transports.Unknown, 1},
+		{"half_close_after", transports.Unknown, 1},
 		{"server_error_after", transports.Unknown, 1},
 		{"hang_before", transports.Unknown, 0},
 		{"reset_before", transports.Unknown, 0},
@@ -58,14 +59,16 @@ func TestCertainty(t *testing.T) {
 		{"refuse_403", transports.Rejected, 0},
 	} {
 		for _, used := range []bool{false, true} {
-			for _, part := range []transports.Part{{Text: "hi"}, {Attachment: file(events.Document, "a.pdf", "PDF")}} {
-				name := test.fault
+			for kind, part := range map[string]transports.Part{
+				"text": {Text: "hi"}, "upload": {Attachment: file(events.Document, "a.pdf", "PDF")},
+				"album": {Attachment: file(events.Photo, "a.jpg", "JPEG"), Album: []transports.File{*file(events.Photo, "b.jpg", "JPEG")}},
+			} {
+				name := test.fault + ", " + kind
 				if used {
 					name += ", used connection"
 				}
-				if part.Attachment != nil {
-					name += ", upload"
-				}
+				test := test
+				test.accepted *= 1 + len(part.Album)
 				t.Run(name, func(t *testing.T) {
 					t.Parallel()
 					tg, bot := standIn(t, sandbox.TelegramOptions{})

@@ -32,14 +32,19 @@ func standIn(t *testing.T, opts sandbox.TelegramOptions) (*sandbox.Telegram, *te
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := &http.Client{Transport: &http.Transport{}}
+	client := newClient(t)
 	t.Cleanup(func() {
-		client.CloseIdleConnections()
 		if err := tg.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return tg, newBot(t, client, map[string]string{"api_url": api})
+}
+
+func newClient(t *testing.T) *http.Client {
+	client := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	return client
 }
 
 func newBot(t testing.TB, client *http.Client, settings map[string]string) *telegram.Bot {
@@ -64,7 +69,10 @@ func must[T any](v T, err error) T {
 
 // inbox collects what a poller or a webhook takes in.
 type inbox struct {
-	bot *telegram.Bot
+	bot interface {
+		transports.Poller
+		transports.Webhook
+	}
 	got chan events.Inbound
 }
 

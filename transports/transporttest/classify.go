@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -45,9 +46,17 @@ type reader func(body []byte) ([]events.Inbound, error)
 // judge reads a payload and says what became of it. Problems are broken
 // promises.
 func judge(read reader, body []byte) (v verdict, problems []string) {
-	evs, crash, err := reading(read, body)
-	if crash != "" {
-		return lost, []string{crash}
+	given := bytes.Clone(body)
+	began := time.Now()
+	evs, err := read(given)
+	var panicked *crash
+	switch took := time.Since(began); {
+	case errors.As(err, &panicked):
+		return lost, []string{panicked.words}
+	case took > maxParse:
+		return lost, []string{fmt.Sprintf("reading took %v", took)}
+	case !bytes.Equal(given, body):
+		return lost, []string{"the caller's body was changed"}
 	}
 	if err != nil {
 		if len(evs) > 0 {
@@ -78,22 +87,21 @@ func judge(read reader, body []byte) (v verdict, problems []string) {
 	return v, problems
 }
 
-func reading(read reader, body []byte) (evs []events.Inbound, crash string, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			crash = fmt.Sprintf("panic: %v\n%s", r, debug.Stack())
-		}
-	}()
-	given := bytes.Clone(body)
-	began := time.Now()
-	evs, err = read(given)
-	if took := time.Since(began); took > maxParse {
-		return nil, fmt.Sprintf("reading took %v", took), nil
+// crash is a panic of an adapter, as an error.
+type crash struct{ words string }
+
+func (c *crash) Error() string { return c.words }
+
+// caught makes a panic an error, so that one defect does not hide the others.
+func caught(read reader) reader {
+	return func(body []byte) (evs []events.Inbound, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				evs, err = nil, &crash{fmt.Sprintf("panic: %v\n%s", r, debug.Stack())}
+			}
+		}()
+		return read(body)
 	}
-	if !bytes.Equal(given, body) {
-		return nil, "the caller's body was changed", nil
-	}
-	return evs, "", err
 }
 
 // maxID is the longest id that is stored; what has a longer one goes into

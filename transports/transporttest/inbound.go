@@ -158,7 +158,7 @@ func (h Harness) mutants(t *testing.T) {
 				for _, problem := range problems {
 					t.Errorf("%v: %s\n%.300q", m, problem, m.Body)
 				}
-				if failures += len(problems); failures > 20 {
+				if failures += len(problems); failures > 10 {
 					t.Fatal("and so on")
 				}
 			}
@@ -179,10 +179,34 @@ func nothing(format Format, body []byte) bool {
 }
 
 // patience is how long a poller may take to hand out what waits for it.
-const patience = 20 * time.Second
+const patience = 5 * time.Second
 
-// errEnough ends a poll.
-var errEnough = errors.New("enough was seen")
+var (
+	// errEnough ends a poll.
+	errEnough = errors.New("enough was seen")
+	// errDeaf is what became of a poll that did not end.
+	errDeaf = errors.New("the poll does not end when told to")
+)
+
+// pollFor polls, and leaves a poller alone that does not end with ctx.
+func pollFor(ctx context.Context, poller transports.Poller, cursor string, emit transports.Emit) error {
+	done := make(chan error, 1)
+	go func() {
+		_, err := caught(func([]byte) ([]events.Inbound, error) { return nil, poller.Poll(ctx, cursor, emit) })(nil)
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Second):
+		return errDeaf
+	}
+}
 
 // pollOne polls until something is emitted, or the poll fails.
 func (h Harness) pollOne(t *testing.T, body []byte) ([]events.Inbound, error) {
@@ -190,11 +214,12 @@ func (h Harness) pollOne(t *testing.T, body []byte) ([]events.Inbound, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var got []events.Inbound
-	err := poller.Poll(ctx, "", func(_ context.Context, evs []events.Inbound, _ string) error {
+	err := pollFor(ctx, poller, "", func(_ context.Context, evs []events.Inbound, _ string) error {
 		got = append(got, evs...)
 		if len(evs) == 0 {
 			return nil
 		}
+		cancel()
 		return errEnough
 	})
 	if len(got) > 0 {
@@ -221,47 +246,60 @@ func (h Harness) pollInOrder(t *testing.T) {
 		}
 		want = append(want, text)
 	}
-	for _, refuse := range []int{-1, 0, 1} { // the emit that fails
-		account := h.Polled(t, bodies).(transports.Poller)
-		var seen []string
-		cursor, calls, failed := "", 0, false
-		emit := func(_ context.Context, evs []events.Inbound, next string) error {
-			if failed {
-				t.Error("emit was called again after it failed")
-			}
-			if calls++; calls-1 == refuse {
-				failed = true
+	for _, refuse := range []int{-1, 0, 1} { // the emit that fails; none at first
+		seen, problems := h.pollRefusing(t, bodies, refuse)
+		for _, problem := range problems {
+			t.Errorf("emit %d refused: %s", refuse, problem)
+		}
+		if !slices.Equal(seen, want) {
+			t.Errorf("emit %d refused: got %q, want %q", refuse, seen, want)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// pollRefusing polls until everything was seen, again from the last durable
+// cursor whenever a poll ends, as the gateway does. One emit is refused.
+func (h Harness) pollRefusing(t *testing.T, bodies [][]byte, refuse int) (seen, problems []string) {
+	account := h.Polled(t, bodies).(transports.Poller)
+	cursor, calls := "", 0
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		refused := false
+		err := pollFor(ctx, account, cursor, func(_ context.Context, evs []events.Inbound, next string) error {
+			if refused {
+				problems = append(problems, "the poll went on after emit failed")
+				cancel()
 				return errEnough
 			}
-			if next == "" {
-				t.Error("emitted without a cursor")
+			if calls++; calls-1 == refuse {
+				refused = true
+				return errEnough
 			}
 			for _, ev := range evs {
 				if ev.Content != nil {
 					seen = append(seen, strings.TrimSpace(ev.Content.Text))
 				}
 			}
-			cursor = next
-			if len(seen) >= n {
-				failed = true // nothing is left: stop asking
-				return errEnough
+			if cursor = next; cursor == "" {
+				problems = append(problems, "emitted without a cursor")
+			}
+			if len(seen) >= len(bodies) {
+				cancel() // there will be no more
 			}
 			return nil
+		})
+		late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+		cancel()
+		var panicked *crash
+		if err == nil || errors.Is(err, errDeaf) || errors.As(err, &panicked) {
+			problems = append(problems, fmt.Sprintf("the poll ended with %v", err))
 		}
-		for range 3 { // as the gateway does, from the last durable cursor
-			failed = false
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			err := account.Poll(ctx, cursor, emit)
-			cancel()
-			if err == nil {
-				t.Error("a poll ended without an error")
-			}
-			if len(seen) >= n {
-				break
-			}
-		}
-		if !slices.Equal(seen, want) {
-			t.Errorf("emit %d refused: got %q, want %q", refuse, seen, want)
+		if late || len(seen) >= len(bodies) {
+			break
 		}
 	}
+	return seen, problems
 }

@@ -131,7 +131,7 @@ func Run(t *testing.T, h Harness) {
 		t.Run("send", func(t *testing.T) { h.send(t) })
 		t.Run("split", func(t *testing.T) { h.split(t) })
 	}
-	if h.StandIn != nil {
+	if sends && h.StandIn != nil {
 		t.Run("stand-in", func(t *testing.T) { h.standIn(t) })
 	}
 	if polls {
@@ -269,6 +269,9 @@ func (h Harness) ways(t *testing.T) map[string]reader {
 	}
 	if _, ok := account.(transports.Poller); ok && h.Polled != nil {
 		ways["poll"] = func(body []byte) ([]events.Inbound, error) { return h.pollOne(t, body) }
+	}
+	for name, read := range ways {
+		ways[name] = caught(read)
 	}
 	return ways
 }
