@@ -54,10 +54,10 @@ const (
 	defaultPartitions = 4
 	// Of an embedded server.
 	minEmbedded, maxEmbedded = 2, 16
-	maxPartitions     = 256
-	maxRetention      = 7 * 24 * time.Hour
-	defaultInbound    = 32 << 30 // all partitions together
-	defaultAckTimeout = 5 * time.Second
+	maxPartitions            = 256
+	maxRetention             = 7 * 24 * time.Hour
+	defaultInbound           = 32 << 30 // all partitions together
+	defaultAckTimeout        = 5 * time.Second
 	// embeddedWrites: one disk gains little from more fsyncs at once, and while
 	// partitions wait their turn their frames grow, which spares everybody else
 	// work. Measured on two busy cores, four partitions, medians of four runs:
