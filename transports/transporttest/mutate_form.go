@@ -55,6 +55,9 @@ func (d *dice) form(body []byte) ([]byte, string) {
 	case 5:
 		p.value, damage = pick(d, []string{"%", "%zz", "%u0041", "a;b=c", "\x00", "\xFF", "%ED%A0%80", "+", "%2B"}), "escaped wrongly"
 	case 6:
+		if len(p.value) > 1<<10 {
+			p.value = p.value[:1<<10] // a body of many megabytes shows nothing more
+		}
 		for i := range 1_500 {
 			all = append(all, pair{fmt.Sprintf("%s%d", name, i), p.value})
 		}
