@@ -20,14 +20,21 @@ const maxHops = 4
 // mediaPath is the only kind of address that the credentials go to.
 var mediaPath = regexp.MustCompile(`/2010-04-01/Accounts/AC[0-9a-zA-Z]{32}/Messages/[A-Z]{2}[0-9a-zA-Z]{32}/Media/ME[0-9a-zA-Z]{32}$`)
 
+// messageSID is a ref that names a message instead of a file.
+var messageSID = regexp.MustCompile(`^[0-9a-zA-Z]{1,64}$`)
+
 // OpenMedia implements [transports.MediaOpener]. The ref is the MediaUrl of the
-// webhook (https://www.twilio.com/docs/messaging/api/media-resource): fetched with
-// the account's credentials, and only from the API; where that redirects to is
-// asked without them, and only if it is a storage of Twilio's.
+// webhook, or the sid of a message, for its only file
+// (https://www.twilio.com/docs/messaging/api/media-resource): fetched with the
+// account's credentials, and only from the API; where that redirects to is asked
+// without them, and only if it is a storage of Twilio's.
 //
 // A file of a message that has just come may not be there yet: 404 is worth
 // another try.
 func (n *Number) OpenMedia(ctx context.Context, ref string) (transports.Media, error) {
+	if messageSID.MatchString(ref) {
+		return n.openOnly(ctx, ref)
+	}
 	from, err := n.mediaURL(ref)
 	if err != nil {
 		return transports.Media{}, err
@@ -41,6 +48,22 @@ func (n *Number) OpenMedia(ctx context.Context, ref string) (transports.Media, e
 		return media, err
 	}
 	return transports.Media{}, errNotMedia
+}
+
+// openOnly opens the first file of a message.
+func (n *Number) openOnly(ctx context.Context, sid string) (transports.Media, error) {
+	list, err := n.mediaOf(ctx, sid)
+	if err != nil {
+		return transports.Media{}, err
+	}
+	if len(list) == 0 {
+		return transports.Media{}, n.redact.error("fetch a file", errors.New("the message has none, or not yet"))
+	}
+	ref, _, ok := n.listedFile(list[0])
+	if !ok {
+		return transports.Media{}, errNotMedia
+	}
+	return n.OpenMedia(ctx, ref)
 }
 
 var errNotMedia = errors.New("twilio: fetch a file: its address is not one of a file at Twilio")

@@ -16,7 +16,9 @@ import (
 type parser struct {
 	number *Number
 	fields
-	ev events.Inbound
+	// ref is our own reference, which a status callback's URL carries.
+	ref string
+	ev  events.Inbound
 }
 
 func (p *parser) note(words string) { p.ev.Notes = append(p.ev.Notes, words) }
@@ -92,8 +94,10 @@ func (p *parser) content() *events.Content {
 		c.Type = events.Place
 	case c.Pressed != nil:
 		c.Type = events.Button
+	case c.Text == "" && (kind == "unsupported" || kind == "unknown"):
+		c.Type, c.Unsupported = events.Unsupported, "a kind of message that WhatsApp hands on to nobody"
 	case c.Text == "" && kind != "" && kind != "text":
-		// "unsupported", "order", "interactive", and what is still to come.
+		// "order", "interactive", and what is still to come.
 		c.Type, c.Unsupported = events.Unsupported, shortName(kind)
 	}
 	return c

@@ -220,12 +220,10 @@ func (n *Number) capabilities(mms bool) transports.Capabilities {
 	if mms {
 		caps.MaxCaption = maxText
 		caps.Attachments = map[events.ContentType]int64{
-			events.Photo:     maxImage,
-			events.Animation: maxImage,
-			events.Video:     maxOther,
-			events.Audio:     maxOther,
-			events.Voice:     maxOther,
-			events.Document:  maxOther,
+			events.Photo:    maxImage,
+			events.Video:    maxOther,
+			events.Audio:    maxOther,
+			events.Document: maxOther,
 		}
 		caps.FetchesMedia = true
 		caps.Album = maxMedia

@@ -69,14 +69,9 @@ func (n *Number) parseResource(raw json.RawMessage) []events.Inbound {
 		form["ErrorCode"] = strconv.Itoa(*m.ErrorCode)
 	}
 	for i, file := range it.Media {
-		var media struct {
-			URI  string `json:"uri"`
-			Type string `json:"content_type"`
-		}
-		if json.Unmarshal(file, &media) == nil && strings.HasPrefix(media.URI, "/") {
-			// The webhook's address of the same file has no ending.
-			form["MediaUrl"+strconv.Itoa(i)] = n.base.String() + strings.TrimSuffix(media.URI, ".json")
-			form["MediaContentType"+strconv.Itoa(i)] = media.Type
+		if ref, kind, ok := n.listedFile(file); ok {
+			form["MediaUrl"+strconv.Itoa(i)] = ref
+			form["MediaContentType"+strconv.Itoa(i)] = kind
 		}
 	}
 	for name, value := range form {
@@ -95,4 +90,17 @@ func (n *Number) parseResource(raw json.RawMessage) []events.Inbound {
 		c.Type, c.Unsupported = events.Unsupported, "a message without text, of which the list does not tell the kind"
 	}
 	return evs
+}
+
+// listedFile is the address and the content type of an entry of a message's list
+// of files. The webhook's address of the same file has no ending.
+func (n *Number) listedFile(entry json.RawMessage) (ref, kind string, ok bool) {
+	var media struct {
+		URI  string `json:"uri"`
+		Type string `json:"content_type"`
+	}
+	if json.Unmarshal(entry, &media) != nil || !strings.HasPrefix(media.URI, "/") {
+		return "", "", false
+	}
+	return n.base.String() + strings.TrimSuffix(media.URI, ".json"), media.Type, true
 }

@@ -118,6 +118,9 @@ func (n *Number) media(part transports.Part) (urls []string, words string) {
 	}
 	for _, file := range files {
 		limit, ok := n.caps.Attachments[file.Kind]
+		if file.Kind == events.Animation && len(n.caps.Attachments) > 0 && !n.whatsApp {
+			limit, ok = maxImage, true // a GIF is an image to Twilio
+		}
 		switch {
 		case !ok && !n.whatsApp:
 			return nil, "this number sends text only: set \"mms\" to on if it can send files"

@@ -26,14 +26,14 @@ func (p *parser) status(status string) []events.Inbound {
 		return []events.Inbound{p.ev}
 	}
 	p.ev.Kind = events.StatusChanged
-	p.ev.Status = &events.Status{Name: name, Ref: p.first(refField)}
+	p.ev.Status = &events.Status{Name: name, Ref: p.ref}
 	if name != events.Failed {
 		return []events.Inbound{p.ev}
 	}
 	p.ev.Status.Code = code
 	p.ev.Status.Words = p.number.reason(code, p.first("ChannelStatusMessage", "ErrorMessage"))
-	if p.ev.Status.Words == "" && status == "canceled" {
-		p.ev.Status.Words = "it was cancelled at Twilio"
+	if p.ev.Status.Words == "" {
+		p.ev.Status.Words = map[bool]string{true: "it was cancelled at Twilio", false: "Twilio gave no reason"}[status == "canceled"]
 	}
 	return append([]events.Inbound{p.ev}, p.optedOut(code)...)
 }
@@ -49,7 +49,7 @@ func (p *parser) optedOut(code string) []events.Inbound {
 	}
 	return []events.Inbound{{
 		Kind: events.Reachability, Person: p.ev.Person, Blocked: true, Reason: "opted out",
-		ProviderEvent: p.ev.ProviderEvent, ProviderTime: p.ev.ProviderTime, Raw: p.ev.Raw,
+		ProviderEvent: p.ev.ProviderEvent + ":optout", ProviderTime: p.ev.ProviderTime, Raw: p.ev.Raw,
 	}}
 }
 

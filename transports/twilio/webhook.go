@@ -1,10 +1,10 @@
 package twilio
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
-
-	twilio "github.com/twilio/twilio-go/client"
+	"strings"
 
 	"parley/events"
 	"parley/transports"
@@ -14,9 +14,14 @@ import (
 // (https://www.twilio.com/docs/usage/webhooks/webhooks-security).
 const signatureHeader = "X-Twilio-Signature"
 
-// refField is our own reference in the URL of a status callback, and in front of
-// the stored payload.
+// refField is our own reference in the URL of a status callback.
 const refField = "parley_ref"
+
+// called is the payload of a callback whose URL said something, too.
+type called struct {
+	Ref  string  `json:"parley_ref"`
+	Form *string `json:"form"`
+}
 
 // ParseWebhook implements [transports.Webhook]. Twilio is answered with nothing,
 // which sends nothing.
@@ -24,33 +29,14 @@ func (n *Number) ParseWebhook(r *http.Request, body []byte) (transports.Callback
 	if !n.signed(r, body) {
 		return transports.Callback{}, transports.ErrForged
 	}
-	payload := body
-	if ref := r.URL.Query().Get(refField); ref != "" && !looksJSON(body) {
-		payload = append([]byte(refField+"="+url.QueryEscape(ref)+"&"), body...)
+	raw, isJSON := keep(body)
+	if ref := clean(r.URL.Query().Get(refField)); ref != "" && !isJSON {
+		form := strings.ToValidUTF8(string(body), "\uFFFD")
+		if with, err := json.Marshal(called{Ref: ref, Form: &form}); err == nil {
+			return transports.Callback{Events: n.parseForm(string(body), ref, with)}, nil
+		}
 	}
-	raw, isJSON := keep(payload)
-	return transports.Callback{Events: n.parse(payload, raw, isJSON)}, nil
-}
-
-// signed reports whether a request was signed with one of the auth tokens, over
-// the URL that Twilio was told and the query it was called with. Without a public
-// URL nothing can be.
-func (n *Number) signed(r *http.Request, body []byte) bool {
-	given := r.Header.Values(signatureHeader)
-	if n.webhook == "" || len(given) != 1 || given[0] == "" {
-		return false
-	}
-	called := n.webhook
-	if r.URL.RawQuery != "" {
-		called += "?" + r.URL.RawQuery
-	}
-	ok := false
-	for _, token := range n.tokens {
-		validator := twilio.NewRequestValidator(token)
-		// Every token is tried, so that the time does not tell which one it was.
-		ok = validator.ValidateBody(called, body, given[0]) || ok
-	}
-	return ok
+	return transports.Callback{Events: n.parse(body, raw, isJSON)}, nil
 }
 
 // statusCallback is where Twilio shall report what becomes of a message.
@@ -67,14 +53,27 @@ func (n *Number) statusCallback(ref string) string {
 // parse makes the events of one payload, of a webhook or of the list of messages.
 func (n *Number) parse(payload, raw []byte, isJSON bool) []events.Inbound {
 	if isJSON {
-		return n.parseResource(raw)
+		return n.parseJSON(raw)
 	}
-	form := parseForm(string(payload))
-	p := parser{number: n, fields: form, ev: events.Inbound{Raw: raw}}
-	if form.repaired {
+	return n.parseForm(string(payload), "", raw)
+}
+
+// parseJSON tells apart what is kept as JSON, and webhooks of other products.
+func (n *Number) parseJSON(raw json.RawMessage) []events.Inbound {
+	var callback called
+	if json.Unmarshal(raw, &callback) == nil && callback.Form != nil {
+		return n.parseForm(*callback.Form, clean(callback.Ref), raw)
+	}
+	return n.parseResource(raw)
+}
+
+func (n *Number) parseForm(form, ref string, raw json.RawMessage) []events.Inbound {
+	f := parseForm(form)
+	p := parser{number: n, fields: f, ref: ref, ev: events.Inbound{Raw: raw}}
+	if f.repaired {
 		p.note("NUL bytes, or bytes that are not UTF-8, were replaced")
 	}
-	if form.unread {
+	if f.unread {
 		p.note("a field could not be read")
 	}
 	return p.parse()

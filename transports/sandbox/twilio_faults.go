@@ -1,0 +1,161 @@
+package sandbox
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Faults of deliveries, as the log names them.
+const (
+	faultDropInbound = "drop_inbound"
+	faultDropStatus  = "drop_status"
+)
+
+// TwilioFaults are what goes wrong. The shares lie between 0 and 1; at most one
+// fault befalls a send. Which, is decided by the seed and the number of the send.
+type TwilioFaults struct {
+	// Not accepted: answered 429 with RetryAfter seconds (1 by default), answered
+	// 500, never answered, connection reset, refused for good.
+	TooMany     float64 `json:"too_many,omitempty"`
+	RetryAfter  int     `json:"retry_after,omitempty"`
+	ServerError float64 `json:"server_error,omitempty"`
+	HangBefore  float64 `json:"hang_before,omitempty"`
+	ResetBefore float64 `json:"reset_before,omitempty"`
+	Refuse400   float64 `json:"refuse_400,omitempty"`
+	// Accepted and logged, and yet: answered 500, never answered, connection reset,
+	// closed halfway through the answer.
+	ServerErrorAfter float64 `json:"server_error_after,omitempty"`
+	HangAfter        float64 `json:"hang_after,omitempty"`
+	ResetAfter       float64 `json:"reset_after,omitempty"`
+	CutAfter         float64 `json:"cut_after,omitempty"`
+	// Next are faults by name ("hang_after"; "" for none) for the next sends, one
+	// each, before the shares apply.
+	Next []string `json:"next,omitempty"`
+	// DelayMS holds back every answer to a send, in milliseconds.
+	DelayMS int `json:"delay_ms,omitempty"`
+
+	// Undelivered is the share of accepted messages that are not delivered.
+	Undelivered float64 `json:"undelivered,omitempty"`
+	// Early calls back "sent" before the send is answered; OutOfOrder calls back
+	// the last status first; StatusCopies is how often each callback is made;
+	// DropStatus is the share that is never made.
+	Early        bool    `json:"early,omitempty"`
+	OutOfOrder   bool    `json:"out_of_order,omitempty"`
+	StatusCopies int     `json:"status_copies,omitempty"`
+	DropStatus   float64 `json:"drop_status,omitempty"`
+
+	// DropInbound is the share of inbound messages whose webhook is never called;
+	// Redeliver that of those which get it once more although it answered 2xx.
+	DropInbound float64 `json:"drop_inbound,omitempty"`
+	Redeliver   float64 `json:"redeliver,omitempty"`
+	// Copies is how many requests deliver an inbound message at the same time.
+	Copies int `json:"copies,omitempty"`
+	// JitterMS holds back each webhook by up to so many milliseconds, so that they
+	// overtake each other.
+	JitterMS int `json:"jitter_ms,omitempty"`
+	// MediaLate is how many times each new file is answered 404 before it is there.
+	MediaLate int `json:"media_late,omitempty"`
+}
+
+// twilioPlan is a set of faults in force.
+type twilioPlan struct {
+	TwilioFaults
+	mu   sync.Mutex
+	next []string
+}
+
+// SetFaults replaces the faults in force, also while requests run.
+func (t *Twilio) SetFaults(f TwilioFaults) {
+	t.faults.Store(&twilioPlan{TwilioFaults: f, next: slices.Clone(f.Next)})
+}
+
+// Faults in force; Next holds those still to come.
+func (t *Twilio) Faults() TwilioFaults {
+	plan := t.faults.Load()
+	plan.mu.Lock()
+	defer plan.mu.Unlock()
+	f := plan.TwilioFaults
+	f.Next = slices.Clone(plan.next)
+	return f
+}
+
+func (f TwilioFaults) shares() []faultShare {
+	return []faultShare{
+		{faultTooMany, f.TooMany},
+		{faultServerError, f.ServerError},
+		{faultHangBefore, f.HangBefore},
+		{faultResetBefore, f.ResetBefore},
+		{faultRefuse400, f.Refuse400},
+		{faultServerErrorAfter, f.ServerErrorAfter},
+		{faultHangAfter, f.HangAfter},
+		{faultResetAfter, f.ResetAfter},
+		{faultCutAfter, f.CutAfter},
+	}
+}
+
+// check finds mistakes in faults that came from outside.
+func (f TwilioFaults) check() error {
+	known := f.shares()
+	for _, name := range f.Next {
+		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
+			return fmt.Errorf("no fault is called %q", name)
+		}
+	}
+	sum := 0.0
+	for _, s := range known {
+		sum += s.share
+	}
+	for _, s := range append(known, faultShare{"undelivered", f.Undelivered}, faultShare{faultDropStatus, f.DropStatus},
+		faultShare{faultDropInbound, f.DropInbound}, faultShare{"redeliver", f.Redeliver}) {
+		if s.share < 0 || s.share > 1 {
+			return fmt.Errorf("the share of %s is not between 0 and 1", s.name)
+		}
+	}
+	if sum > 1 {
+		return fmt.Errorf("the shares sum to %g", sum)
+	}
+	return nil
+}
+
+// pick decides about the nth send.
+func (p *twilioPlan) pick(seed uint64, nth int64) string {
+	p.mu.Lock()
+	if len(p.next) > 0 {
+		defer p.mu.Unlock()
+		name := p.next[0]
+		p.next = p.next[1:]
+		return name
+	}
+	p.mu.Unlock()
+	roll := dice(seed, "send", nth, 0)
+	for _, s := range p.shares() {
+		if roll -= s.share; roll < 0 {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// before is the answer to a send that a fault kept from being accepted; nil when
+// the fault strikes later. Hangs and resets are the caller's.
+func (p *twilioPlan) before(fault string) *twilioRefusal {
+	switch fault {
+	case faultTooMany:
+		return tooManyTwilio(max(p.RetryAfter, 1))
+	case faultServerError:
+		return internalTwilio()
+	case faultRefuse400:
+		return twilioBad(99999, "the sandbox was told to refuse")
+	}
+	return nil
+}
+
+// jitter is how long the nth webhook is held back.
+func (p *twilioPlan) jitter(seed uint64, n, kind int64) time.Duration {
+	if p.JitterMS <= 0 {
+		return 0
+	}
+	return time.Duration(dice(seed, "jitter", n, kind) * float64(p.JitterMS) * float64(time.Millisecond))
+}
