@@ -72,7 +72,7 @@ func mediaError(err error) error {
 // fileURL is where a file is. A path is taken only if it stays below the bot's
 // folder, so that an answer cannot point the request anywhere else.
 func (b *Bot) fileURL(file string) (*url.URL, error) {
-	if file == "" || path.Clean(file) != file || strings.HasPrefix(file, "..") || strings.ContainsAny(file, "\\:?#%") {
+	if file == "" || file == "." || path.Clean(file) != file || strings.HasPrefix(file, "..") || strings.ContainsAny(file, "\\:?#%") {
 		return nil, errors.New("telegram getFile: the answer's path is not one of a file")
 	}
 	return b.base.JoinPath("file", "bot"+b.token, file), nil
