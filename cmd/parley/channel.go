@@ -36,7 +36,8 @@ func channelAddCmd(a *app) *cobra.Command {
 
 The provider is asked whether the token is right before anything is stored.`,
 		Example: `  parley channel add telegram --name Support --token-file bot.token
-  pass show telegram-bot | parley channel add telegram --token-file -`,
+  pass show telegram-bot | parley channel add telegram --token-file -
+  parley channel add whatsapp --token-file auth.token --setting account_sid=AC… --setting from=+15005550007`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			transport := strings.ToLower(args[0])
@@ -53,8 +54,12 @@ The provider is asked whether the token is right before anything is stored.`,
 				}
 				settings["api_url"] = apiURL
 			}
+			secret := "token"
+			if known, ok := adapters()[events.Transport(transport)]; ok && len(known.secrets) > 0 {
+				secret = known.secrets[0]
+			}
 			in := map[string]any{
-				"transport": transport, "name": name, "settings": settings, "secrets": map[string]string{"token": token}, "unchecked": noCheck,
+				"transport": transport, "name": name, "settings": settings, "secrets": map[string]string{secret: token}, "unchecked": noCheck,
 			}
 			if mode != "" {
 				in["mode"] = mode

@@ -31,7 +31,7 @@ type rules struct {
 var adapters = []string{"transports/telegram", "transports/twilio", "transports/email"}
 
 // planned are folders of the design that are not built yet.
-var planned = []string{"transports/twilio", "inbox/web"}
+var planned = []string{"inbox/web"}
 
 // parleyRules is who knows whom.
 var parleyRules = rules{

@@ -16,6 +16,7 @@ import (
 	"parley/transports"
 	"parley/transports/email"
 	"parley/transports/telegram"
+	"parley/transports/twilio"
 )
 
 // adapter is one line of the table of transports.
@@ -31,6 +32,8 @@ type adapter struct {
 func adapters() map[events.Transport]adapter {
 	return map[events.Transport]adapter{
 		events.Email:    {factory: email.New, webhookSecret: "reply_key", mode: events.Polling},
+		events.SMS:      {factory: twilio.New, secrets: []string{"auth_token"}, mode: events.Webhook},
+		events.WhatsApp: {factory: twilio.New, secrets: []string{"auth_token"}, mode: events.Webhook},
 		events.Telegram: {factory: telegram.New, secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
 	}
 }
