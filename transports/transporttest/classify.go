@@ -180,7 +180,8 @@ func storable(ev events.Inbound) (problems []string) {
 		wrong("the event's JSON form cannot be read: %v", err)
 	}
 	ev.Raw = nil
-	if kept, err = json.Marshal(ev); err != nil || bytes.Contains(kept, []byte(`\u0000`)) {
+	// A backslash that somebody wrote is escaped itself.
+	if kept, err = json.Marshal(ev); err != nil || bytes.Contains(bytes.ReplaceAll(kept, []byte(`\\`), nil), []byte(`\u0000`)) {
 		wrong("a NUL byte is left: %v", err)
 	}
 	return problems
@@ -233,18 +234,19 @@ func eachInvalid(body []byte) string {
 	return string([]rune(string(body)))
 }
 
-// latin1 tells whether the characters of s are the bytes of the body.
+// latin1 tells whether the characters of s are the bytes of the body, or U+0100
+// for a NUL byte, which the database does not take.
 func latin1(s string, body []byte) bool {
-	s = strings.TrimSpace(s)
-	if utf8.RuneCountInString(s) != len(body) {
-		return false
-	}
-	i := 0
+	bytesOf := make([]byte, 0, len(s))
 	for _, r := range s {
-		if r != rune(body[i]) {
+		switch {
+		case r == 0x100:
+			bytesOf = append(bytesOf, 0)
+		case r > 0xFF:
 			return false
+		default:
+			bytesOf = append(bytesOf, byte(r)) //nolint:gosec // below 256
 		}
-		i++
 	}
-	return true
+	return bytes.Equal(bytes.TrimSpace(bytesOf), body)
 }
