@@ -75,6 +75,7 @@ GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
 DROP TABLE parley_payloads, parley_media;
+DROP INDEX parley_uploads_blob;
 REVOKE UPDATE (name) ON core_uploads FROM parley_api;
 ALTER TABLE core_uploads DROP COLUMN sha256, DROP COLUMN width, DROP COLUMN height,
     DROP COLUMN thumbnail_key, DROP COLUMN managed;
