@@ -99,7 +99,7 @@ func clientName(c inbox.Client) string {
 
 func chatCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "chat", Short: "Show, answer and follow chats"}
-	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatReadCmd(a), chatTailCmd(a))
+	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatReadCmd(a), chatTailCmd(a), chatFilesCmd(a))
 	return cmd
 }
 
@@ -222,7 +222,11 @@ func messageLine(m inbox.Message, now time.Time) string {
 	if s := messageState(m); s != "" {
 		line += "  [" + s + "]"
 	}
-	return line + "\n"
+	line += "\n"
+	for i := range m.Attachments {
+		line += strings.Repeat(" ", columnsOf(head)) + fileLine(&m.Attachments[i]) + "\n"
+	}
+	return line
 }
 
 // messageState says how far an outbound message has come, and what is

@@ -119,7 +119,9 @@ func (c *client) ask(ctx context.Context, method, path string, query url.Values,
 // open makes a request and hands out the answer's body.
 func (c *client) open(ctx context.Context, method, path string, query url.Values, in any, header ...string) (*http.Response, error) {
 	var body io.Reader
-	if in != nil {
+	if r, ok := in.(io.Reader); ok {
+		body = r // a file, with its own type in header
+	} else if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {
 			return nil, err
@@ -135,7 +137,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 		return nil, err
 	}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", "application/json") // unless header says otherwise
 	}
 	if c.tenant != "" {
 		req.Header.Set("Parley-Tenant", c.tenant)

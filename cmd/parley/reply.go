@@ -19,22 +19,29 @@ func chatReplyCmd(a *app) *cobra.Command {
 	var via, key string
 	var seen, replyTo int64
 	var force bool
+	var files []string
 	cmd := &cobra.Command{
 		Use:   "reply CHAT TEXT",
 		Short: "Reply to a client",
 		Long: `Sends a reply through the channel that the client wrote on last, or the one of --via.
-The text - is read from the standard input.
+The text - is read from the standard input; with --file it may be left out.
 
 A reply says which message you saw last. When the client or a colleague wrote something
 after it, the reply is refused and that is shown; repeat the command to send it anyway.
 Without --seen it is what this command line has shown you of the chat.`,
-		Args: cobra.ExactArgs(2),
+		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := chatID(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			text := args[1]
+			text := ""
+			switch {
+			case len(args) > 1:
+				text = args[1]
+			case len(files) == 0:
+				return &usageError{cmd, errorf("%s needs CHAT TEXT, or CHAT and --file", cmd.CommandPath())}
+			}
 			if text == "-" {
 				all, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), store.MaxReply+1))
 				if err != nil {
@@ -59,6 +66,11 @@ Without --seen it is what this command line has shown you of the chat.`,
 			}
 			if replyTo > 0 {
 				in["reply_to"] = replyTo
+			}
+			if len(files) > 0 {
+				if in["attachments"], err = c.uploadAll(cmd.Context(), files); err != nil {
+					return err
+				}
 			}
 			var header []string
 			if key != "" {
@@ -89,6 +101,7 @@ Without --seen it is what this command line has shown you of the chat.`,
 	cmd.Flags().StringVar(&via, "via", "", "channel to reply through: its name or id")
 	cmd.Flags().Int64Var(&seen, "seen", 0, "seq of the last message you saw")
 	cmd.Flags().BoolVar(&force, "force", false, "send whatever was written meanwhile")
+	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file to send; may be given several times")
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key with the same reply sends once")
 	cmd.Flags().Int64Var(&replyTo, "reply-to", 0, "id of the message to quote")
 	return cmd
