@@ -432,3 +432,35 @@ func TestAwaitEnds(t *testing.T) {
 		t.Error("found nothing, and said so by no error")
 	}
 }
+
+// TestBusinessWindow: a business account's bot may write for 24 hours after the
+// client did.
+func TestBusinessWindow(t *testing.T) {
+	now := fixedClock()
+	tg := newTelegram(t, sandbox.TelegramOptions{Now: func() time.Time { return now }})
+	anna := tg.Person("anna")
+	shop, err := tg.Person("olga").ConnectBusiness(true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := url.Values{"chat_id": {strconv.FormatInt(anna.ID(), 10)}, "business_connection_id": {shop.ID()}, "text": {"hi"}}
+	send := func(want int, words string) {
+		t.Helper()
+		if code, body := call(t, tg, "sendMessage", to); code != want || !strings.Contains(body, words) {
+			t.Errorf("%d %s, want %d %s", code, body, want, words)
+		}
+	}
+	send(400, "BUSINESS_PEER_INVALID") // nobody there yet
+	say(t, anna.At(shop), "hello")
+	send(200, `"from":{"id":`+strconv.FormatInt(tg.Person("olga").ID(), 10))
+	now = now.Add(24*time.Hour + time.Second)
+	if _, err := shop.Say(anna, "are you still there?"); err != nil { // the owner's own does not count
+		t.Fatal(err)
+	}
+	send(400, "BUSINESS_PEER_USAGE_MISSING")
+	say(t, anna.At(shop), "yes")
+	send(200, `"sender_business_bot":{"id":7000000001`)
+	if _, body := call(t, tg, "getBusinessConnection", url.Values{"business_connection_id": {shop.ID()}}); !strings.Contains(body, `"is_enabled":true,"can_reply":true`) {
+		t.Errorf("connection %s", body)
+	}
+}

@@ -73,7 +73,9 @@ const (
 // every webhook request counts as forged.
 //
 // Settings:
-//   - "api_url" (default [DefaultAPI]) for a Bot API server of one's own.
+//   - "api_url" (default [DefaultAPI]) for a Bot API server of one's own. A bot
+//     that moves to another server has to be logged out of the former first
+//     (https://core.telegram.org/bots/api#logout).
 //   - "files_dir" when that server runs with --local: the folder where we see
 //     its working directory, absolute. It raises the limits of files to the
 //     server's. "server_files_dir" is the same folder's path on the server, when

@@ -19,7 +19,8 @@ import (
 func newInbox(t *testing.T, bot interface {
 	transports.Poller
 	transports.Webhook
-}) *inbox {
+},
+) *inbox {
 	t.Helper()
 	in := &inbox{bot: bot, got: make(chan events.Inbound, 100)}
 	stop := in.poll(t, "")

@@ -57,7 +57,8 @@ func FuzzAnswer(f *testing.F) {
 		}
 		ctx := t.Context()
 		for _, part := range []transports.Part{
-			{Text: "hi"}, {Attachment: file(events.Photo, "a.jpg", "JPEG")},
+			{Text: "hi"},
+			{Attachment: file(events.Photo, "a.jpg", "JPEG")},
 			{Attachment: file(events.Photo, "a.jpg", "JPEG"), Album: []transports.File{*file(events.Photo, "b.jpg", "JPEG")}},
 		} {
 			receipt, err := bot().Send(ctx, transports.Outbound{To: "5", Part: part})

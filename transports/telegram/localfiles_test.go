@@ -91,7 +91,10 @@ func TestOpenMediaOfLocalServer(t *testing.T) {
 
 func TestLocalServerSettings(t *testing.T) {
 	for _, settings := range []map[string]string{
-		{"files_dir": "relative"}, {"files_dir": "/"}, {"server_files_dir": "/srv/x"}, {"files_dir": "/srv/x", "server_files_dir": "x"},
+		{"files_dir": "relative"},
+		{"files_dir": "/"},
+		{"server_files_dir": "/srv/x"},
+		{"files_dir": "/srv/x", "server_files_dir": "x"},
 		{"files_dir": "/srv/x", "server_files_dir": "/"},
 	} {
 		_, err := telegram.New(transports.Account{

@@ -71,11 +71,16 @@ func TestSendRequests(t *testing.T) {
 		{
 			"entities",
 			transports.Outbound{To: "1", Part: transports.Part{Text: "😀 bold link Anna 👍 x", Entities: []events.Entity{
-				{Type: "bold", Offset: 3, Length: 4}, {Type: "text_link", Offset: 8, Length: 4, URL: "https://x.example/?a=1&b=<2>"},
+				{Type: "bold", Offset: 3, Length: 4},
+				{Type: "text_link", Offset: 8, Length: 4, URL: "https://x.example/?a=1&b=<2>"},
 				{Type: "text_mention", Offset: 13, Length: 4, URL: "tg://user?id=190000001"},
 				{Type: "custom_emoji", Offset: 18, Length: 2, URL: "tg://emoji?id=5368324170671202286"},
-				{Type: "mention", Offset: 13, Length: 4}, {Type: "text_link", Offset: 8, Length: 4}, {Type: "hologram", Offset: 0, Length: 2},
-				{Type: "bold", Offset: 20, Length: 9}, {Type: "bold", Offset: -1, Length: 2}, {Type: "text_mention", Offset: 0, Length: 1, URL: "x"},
+				{Type: "mention", Offset: 13, Length: 4},
+				{Type: "text_link", Offset: 8, Length: 4},
+				{Type: "hologram", Offset: 0, Length: 2},
+				{Type: "bold", Offset: 20, Length: 9},
+				{Type: "bold", Offset: -1, Length: 2},
+				{Type: "text_mention", Offset: 0, Length: 1, URL: "x"},
 			}}},
 			"POST https://api.telegram.org/bot<token>/sendMessage\nchat_id=1\n" +
 				`entities=[{"type":"bold","offset":3,"length":4},{"type":"text_link","offset":8,"length":4,"url":"https://x.example/?a=1\u0026b=\u003c2\u003e"},` +
