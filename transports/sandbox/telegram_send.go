@@ -109,10 +109,10 @@ func (b *telegramBot) accept(th *thread, kind sendKind, p params, fault string) 
 	}
 	now := b.t.opts.Now()
 	rates := b.t.opts.Rates
-	if wait := th.bucket.take(now, rates.PerChat, rates.Burst); wait > 0 {
+	if wait := th.bucket.takeAll(now, rates.PerChat, rates.Burst, len(drafts)); wait > 0 {
 		return nil, tooMany(wait)
 	}
-	if wait := b.bucket.take(now, rates.PerBot, rates.PerBot); wait > 0 {
+	if wait := b.bucket.takeAll(now, rates.PerBot, rates.PerBot, len(drafts)); wait > 0 {
 		return nil, tooMany(wait)
 	}
 	th.mu.Lock()

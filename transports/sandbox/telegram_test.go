@@ -301,6 +301,10 @@ func TestLongPollAndConflicts(t *testing.T) {
 func TestRates(t *testing.T) {
 	now := fixedClock()
 	tg := newTelegram(t, sandbox.TelegramOptions{Now: func() time.Time { return now }, Rates: sandbox.TelegramRates{PerBot: 3, PerChat: 1, Burst: 2}})
+	if _, err := tg.Person("anna").Post(sandbox.Post{Kind: "photo", File: &sandbox.File{Content: []byte("JPEG")}}); err != nil {
+		t.Fatal(err)
+	}
+	const photo = "sandbox-file-1"
 	var to []string
 	for _, name := range []string{"anna", "bob", "cleo"} {
 		who := tg.Person(name)
@@ -325,6 +329,16 @@ func TestRates(t *testing.T) {
 	now = now.Add(time.Second)
 	send(to[0], 200)
 	send(to[0], 429)
+	// An album counts as its messages.
+	now = now.Add(time.Hour)
+	if code, body := call(t, tg, "sendMediaGroup", url.Values{
+		"chat_id": {to[1]}, "media": {`[{"type":"photo","media":"` + photo + `"},{"type":"photo","media":"` + photo + `"}]`},
+	}); code != 200 {
+		t.Fatal(body)
+	}
+	send(to[1], 429)
+	send(to[2], 200)
+	send(to[2], 429)
 }
 
 // TestFaultsRepeat: the same seed strikes the same sends, whatever goes on

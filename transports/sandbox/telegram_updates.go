@@ -285,6 +285,12 @@ type bucket struct {
 
 // take yields 0 if a message may go, or how long to wait.
 func (k *bucket) take(now time.Time, rate, burst float64) time.Duration {
+	return k.takeAll(now, rate, burst, 1)
+}
+
+// takeAll is take of n messages at once. An album larger than a burst goes when
+// the bucket is full, and leaves a debt.
+func (k *bucket) takeAll(now time.Time, rate, burst float64, n int) time.Duration {
 	if rate <= 0 {
 		return 0
 	}
@@ -297,9 +303,10 @@ func (k *bucket) take(now time.Time, rate, burst float64) time.Duration {
 		k.tokens = min(burst, k.tokens+now.Sub(k.at).Seconds()*rate)
 	}
 	k.at = now
-	if k.tokens >= 1 {
-		k.tokens--
+	needed := min(float64(n), burst)
+	if k.tokens >= needed {
+		k.tokens -= float64(n)
 		return 0
 	}
-	return time.Duration((1 - k.tokens) / rate * float64(time.Second))
+	return time.Duration((needed - k.tokens) / rate * float64(time.Second))
 }
