@@ -194,22 +194,3 @@ func TestListingWhileKeysAreWritten(t *testing.T) {
 		t.Errorf("%d of %d, %v: %v", len(seen), channels, err, seen)
 	}
 }
-
-func TestWake(t *testing.T) {
-	t.Parallel()
-	s := natstest.Serve(t)
-	a, b := s.Embedded(t, one), s.Dial(t, one)
-	woken := make(chan struct{}, 10)
-	stop, err := a.OnWake("dispatcher", func() { woken <- struct{}{} })
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.Wake("router")
-	b.Wake("*")
-	b.Wake("dispatcher")
-	<-woken
-	stop()
-	if _, err := a.OnWake(">", func() {}); !errors.Is(err, jetstream.ErrInvalid) {
-		t.Errorf("got %v", err)
-	}
-}

@@ -35,6 +35,15 @@ func (p *partition) run(ctx context.Context) {
 				cancel(err)
 				break
 			}
+			if errors.Is(err, jetstream.ErrReplaced) {
+				// No waiting brings back what was there: a person must decide.
+				p.log.Error("the partition's stream is another one now", "error", err)
+				select {
+				case p.router.replaced <- err:
+				default:
+				}
+				break
+			}
 			p.log.Warn("reading the partition failed, trying again", "error", err)
 			sleep(ctx, 500*time.Millisecond)
 		}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,8 @@ type Router struct {
 	metrics *metrics
 	// factsWaiting wakes the relay of this process; a relay elsewhere polls.
 	factsWaiting chan struct{}
+	// replaced tells Run that a stream is not the one that was read before.
+	replaced chan error
 
 	mu   sync.Mutex
 	held map[int]*holding
@@ -74,14 +77,15 @@ func New(o Options) *Router {
 		db: o.Store, bus: o.Bus, opts: o, log: o.Logger.With("role", "router"),
 		metrics:      newMetrics(o.Registerer),
 		factsWaiting: make(chan struct{}, 1),
+		replaced:     make(chan error, 1),
 		held:         make(map[int]*holding),
 	}
 }
 
 // Run routes until ctx ends, and returns once the batches under way are stored
-// and the leases are given back. It returns an error at once when the streams
-// are not the ones the database answers for; everything that may pass it waits
-// for.
+// and the leases are given back. It returns an error when the streams are not, or
+// no longer, the ones the database answers for; everything that may pass it
+// waits for.
 func (r *Router) Run(ctx context.Context) error {
 	if err := r.register(ctx); err != nil {
 		return err
@@ -106,6 +110,9 @@ func (r *Router) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case err := <-r.replaced:
+			// The same check as at the start knows what to do about it.
+			return cmp.Or(r.register(ctx), err)
 		case <-ticker.C:
 		}
 	}
