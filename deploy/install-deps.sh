@@ -3,6 +3,7 @@
 #
 #   install-deps.sh postgres   the programs of PostgreSQL 15 or later
 #   install-deps.sh cc         a C compiler, for tests with the race detector
+#   install-deps.sh mail       Dovecot and Postfix, for the tests of the email adapter
 #
 # Does nothing when they are there. Starts no server: Parley runs its own from the
 # programs, as package store/localpg does, which looks in the same places.
@@ -169,8 +170,56 @@ cc() {
     fi
 }
 
+# Tests start private instances on ports of their own, so that no service is wanted.
+# Debian's packages start theirs unless a policy says no, which is for this once.
+apt_mail() {
+    local policy=/usr/sbin/policy-rc.d
+    as_root apt-get update -q
+    if [ ! -e "$policy" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+        trap 'as_root rm -f '"$policy" EXIT
+    fi
+    # Without answers the package asks what mail the machine gets: none.
+    echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
+    apt_install dovecot-imapd dovecot-lmtpd postfix
+}
+
+has_mail() {
+    local dir postfix=
+    for dir in /usr/sbin /sbin /usr/local/sbin /opt/homebrew/sbin; do
+        [ ! -x "$dir/postfix" ] || postfix=yes
+    done
+    PATH=$PATH:/usr/sbin:/usr/local/sbin command -v dovecot >/dev/null && [ -n "$postfix" ] &&
+        # LMTP is a package of its own on Debian.
+        { [ ! -d /usr/lib/dovecot ] || [ -x /usr/lib/dovecot/lmtp ]; }
+}
+
+mail() {
+    if has_mail; then
+        return 0
+    fi
+    say "Dovecot and Postfix are not installed; the email adapter's tests need them. Installing them; no service is started."
+    if command -v apt-get >/dev/null; then
+        apt_mail
+    elif command -v dnf >/dev/null; then
+        as_root dnf -y install dovecot postfix
+    elif command -v yum >/dev/null; then
+        as_root yum -y install dovecot postfix
+    elif command -v apk >/dev/null; then
+        as_root apk add dovecot dovecot-lmtpd postfix
+    elif command -v brew >/dev/null; then
+        # macOS comes with Postfix.
+        brew install dovecot
+    else
+        unknown_system "Dovecot and Postfix"
+    fi
+    has_mail || die "The installation ended well, but Dovecot or Postfix is not to be found."
+}
+
 case "${1:-postgres}" in
 postgres) postgres ;;
 cc) cc ;;
-*) die "usage: $0 [postgres|cc]" ;;
+mail) mail ;;
+*) die "usage: $0 [postgres|cc|mail]" ;;
 esac

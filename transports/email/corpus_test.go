@@ -19,10 +19,10 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// stored is a mail as Inbound.Raw carries it.
-func stored(t testing.TB, m *email.Mailbox, envelope string, mail []byte) json.RawMessage {
+// stored is a mail as Inbound.Raw carries it, in an envelope of JSON.
+func stored(t testing.TB, envelope string, mail []byte) json.RawMessage {
 	t.Helper()
-	runes := []rune(email.EnvelopeHeader + ": " + envelope + "\r\n")
+	runes := make([]rune, 0, len(mail))
 	for _, b := range mail {
 		r := rune(b)
 		if b == 0 {
@@ -30,11 +30,13 @@ func stored(t testing.TB, m *email.Mailbox, envelope string, mail []byte) json.R
 		}
 		runes = append(runes, r)
 	}
-	raw, err := json.Marshal(string(runes))
-	if err != nil {
+	quoted := &bytes.Buffer{}
+	enc := json.NewEncoder(quoted)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(string(runes)); err != nil {
 		t.Fatal(err)
 	}
-	return raw
+	return json.RawMessage(strings.TrimSuffix(envelope, "}") + `,"mail":` + strings.TrimSpace(quoted.String()) + "}")
 }
 
 const inInbox = `{"folder":"INBOX","received":"2026-11-02T08:30:05Z"}`
@@ -53,7 +55,7 @@ func TestCorpus(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			raw := stored(t, m, inInbox, mail)
+			raw := stored(t, inInbox, mail)
 			evs, err := m.Reparse(raw)
 			if err != nil || len(evs) == 0 {
 				t.Fatalf("%d events, %v", len(evs), err)
@@ -128,7 +130,7 @@ func TestSentFolder(t *testing.T) {
 	const inSent = `{"folder":"Sent","sent":true,"received":"2026-11-02T08:30:05Z"}`
 	one := func(mail string) events.Inbound {
 		t.Helper()
-		evs, err := m.Reparse(stored(t, m, inSent, []byte(mail)))
+		evs, err := m.Reparse(stored(t, inSent, []byte(mail)))
 		if err != nil || len(evs) != 1 {
 			t.Fatalf("%d events, %v", len(evs), err)
 		}
@@ -155,7 +157,7 @@ func TestSameMailTwice(t *testing.T) {
 	m := newMailbox(t, nil, nil)
 	key := func(mail string) events.MessageKey {
 		t.Helper()
-		evs, err := m.Reparse(stored(t, m, inInbox, []byte(mail)))
+		evs, err := m.Reparse(stored(t, inInbox, []byte(mail)))
 		if err != nil || len(evs) != 1 || !evs[0].Key.Valid() {
 			t.Fatalf("%+v, %v", evs, err)
 		}
@@ -178,7 +180,7 @@ func TestSameMailTwice(t *testing.T) {
 // TestReparseRefuses wants an error of what is no stored mail.
 func TestReparseRefuses(t *testing.T) {
 	m := newMailbox(t, nil, nil)
-	for _, raw := range []string{``, `{}`, `"hello"`, `"X-Parley-Envelope: {\r\n"`, `"X-Parley-Envelope: {}\r\nŁ"`} {
+	for _, raw := range []string{``, `{}`, `"hello"`, `{"mail":1}`, `{"mail":"Ł"}`, `{"folder":{},"mail":""}`} {
 		if evs, err := m.Reparse(json.RawMessage(raw)); err == nil {
 			t.Errorf("%q: %d events", raw, len(evs))
 		}

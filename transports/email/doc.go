@@ -20,10 +20,10 @@
 // mail of ours has the bare Message-ID as its key, which is what bounces and
 // answers name. A mail without a Message-ID gets one made of its content.
 //
-// Inbound.Raw is a JSON string of the mail with one line in front, the
-// [EnvelopeHeader], that says which folder it was in and when it arrived. Each
-// byte of the mail is the code point of the same number, but 0 is U+0100, which
-// PostgreSQL can store: 8-bit bytes survive, ASCII stays readable.
+// Inbound.Raw is a JSON object of the mail and what IMAP knows beside it: the
+// folder, when it arrived. In its string "mail" each byte of the mail is the
+// character of the same number, but 0 is U+0100, which PostgreSQL can store:
+// 8-bit bytes survive, ASCII stays readable.
 //
 // Outbound: one SMTP transaction per part, all recipients or none. A send is
 // uncertain only once the end of the data was being written and no answer came;

@@ -147,6 +147,10 @@ func (s *session) authenticate(access string) error {
 // now (RFC 5530, section 3). Servers without codes answer NO for both; only
 // their words tell.
 func badCredentials(err error) bool {
+	var token *tokenError
+	if errors.As(err, &token) {
+		return true
+	}
 	var no *imap.Error
 	if !errors.As(err, &no) || no.Type != imap.StatusResponseTypeNo {
 		return false

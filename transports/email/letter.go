@@ -264,13 +264,13 @@ func (l *letter) recipient() events.Person {
 	return l.unknown("recipient", l.h.get("To"))
 }
 
-// unknown is a person made of words that name nobody: the same words are the
+// unknown is a person made of words that name nobody: the same name is the
 // same person, in a domain that no mail reaches (RFC 2606, section 2).
 func (l *letter) unknown(what, words string) events.Person {
-	sum := sha256.Sum256([]byte(oneLine(words)))
-	address := "unknown-" + hex.EncodeToString(sum[:6]) + "@" + what + ".invalid"
 	name, _, _ := strings.Cut(utf8Of(words), "<")
 	name = displayName(name)
+	sum := sha256.Sum256([]byte(name))
+	address := "unknown-" + hex.EncodeToString(sum[:6]) + "@" + what + ".invalid"
 	if name == "" {
 		name = "Unknown " + what
 	}

@@ -2,9 +2,11 @@ package email
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -101,9 +103,23 @@ func (x *xoauth2) Start() (mechanism string, first []byte, err error) {
 	return "XOAUTH2", []byte("user=" + x.user + "\x01auth=Bearer " + x.token + "\x01\x01"), nil
 }
 
-// Next implements [sasl.Client]: the only challenge there is tells why the token
-// was refused, and wants an empty answer.
-func (x *xoauth2) Next([]byte) ([]byte, error) { return []byte{}, nil }
+// Next implements [sasl.Client]. The only challenge there is says why the token
+// was refused. It wants an empty answer, which go-imap cannot give; the
+// connection ends instead.
+func (x *xoauth2) Next(challenge []byte) ([]byte, error) {
+	var why struct {
+		Status string `json:"status"`
+	}
+	_ = json.Unmarshal(challenge, &why) // some servers send other things
+	return nil, &tokenError{truncate(clean(why.Status), 20)}
+}
+
+// tokenError is an access token that a server refused.
+type tokenError struct{ status string }
+
+func (e *tokenError) Error() string {
+	return strings.TrimSpace("the server refused the access token " + e.status)
+}
 
 // login is a mailbox's credentials for one connection: an access token or none.
 func (m *Mailbox) login(ctx context.Context) (access string, err error) {

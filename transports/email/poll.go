@@ -285,6 +285,9 @@ func (s *session) batch(f folder, validity uint32, all []*found) ([]events.Inbou
 			env.Lost, env.UID, env.Validity = one.lost, uint32(one.uid), validity
 		case one.content == nil:
 			continue // deleted meanwhile
+		case len(one.content) == 0 && one.size > 0:
+			env.Lost = fmt.Sprintf("nothing came of its %d bytes", one.size)
+			env.UID, env.Validity = uint32(one.uid), validity
 		case one.size > maxMail:
 			env.Size = one.size
 		}

@@ -9,10 +9,6 @@ import (
 	"unicode/utf8"
 )
 
-// EnvelopeHeader is the line that a stored mail begins with: JSON in ASCII of
-// what IMAP knows beside the mail.
-const EnvelopeHeader = "X-Parley-Envelope"
-
 // envelope is what IMAP knows of a mail beside its bytes.
 type envelope struct {
 	Folder string `json:"folder"`
@@ -29,10 +25,12 @@ type envelope struct {
 	Validity uint32 `json:"validity,omitempty"`
 }
 
-// nul stands for the byte 0, for PostgreSQL stores no U+0000.
+// nul stands for the byte 0, for PostgreSQL stores no U+0000 and the router
+// replaces it.
 const nul = 0x100
 
-// keep is a mail as Inbound.Raw carries it; see the package's doc.
+// keep is a mail as Inbound.Raw carries it: {"folder":…,"received":…,"mail":"…"}.
+// Each byte of the mail is the character of the same number, but 0 is U+0100.
 func keep(env envelope, mail []byte) json.RawMessage {
 	head, err := json.Marshal(env)
 	if err != nil { // a time outside of the years 0 to 9999
@@ -41,12 +39,10 @@ func keep(env envelope, mail []byte) json.RawMessage {
 	}
 	var out bytes.Buffer
 	out.Grow(len(mail) + len(mail)/16 + len(head) + 64)
-	out.WriteByte('"')
-	quote(&out, []byte(EnvelopeHeader+": "))
-	quote(&out, head)
-	quote(&out, []byte("\r\n"))
+	out.Write(bytes.TrimSuffix(head, []byte{'}'}))
+	out.WriteString(`,"mail":"`)
 	quote(&out, mail)
-	out.WriteByte('"')
+	out.WriteString(`"}`)
 	return out.Bytes()
 }
 
@@ -82,31 +78,26 @@ var errNotStored = errors.New("email: not a stored mail")
 
 // unkeep is the opposite of keep.
 func unkeep(raw json.RawMessage) (envelope, []byte, error) {
-	var (
-		env  envelope
-		text string
-	)
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return env, nil, fmt.Errorf("%w: %w", errNotStored, err)
+	var stored struct {
+		envelope
+		Mail *string `json:"mail"`
 	}
-	mail := make([]byte, 0, len(text))
-	for _, r := range text {
+	if err := json.Unmarshal(raw, &stored); err != nil {
+		return envelope{}, nil, fmt.Errorf("%w: %w", errNotStored, err)
+	}
+	if stored.Mail == nil {
+		return envelope{}, nil, fmt.Errorf("%w: it has no mail", errNotStored)
+	}
+	mail := make([]byte, 0, len(*stored.Mail))
+	for _, r := range *stored.Mail {
 		switch {
 		case r == nul:
 			mail = append(mail, 0)
 		case r < nul:
 			mail = append(mail, byte(r)) //nolint:gosec // below 256
 		default:
-			return env, nil, fmt.Errorf("%w: it holds a character beyond a byte", errNotStored)
+			return envelope{}, nil, fmt.Errorf("%w: it holds a character beyond a byte", errNotStored)
 		}
 	}
-	first, rest, ok := bytes.Cut(mail, []byte("\r\n"))
-	head, named := bytes.CutPrefix(first, []byte(EnvelopeHeader+": "))
-	if !ok || !named {
-		return env, nil, fmt.Errorf("%w: it does not begin with %s", errNotStored, EnvelopeHeader)
-	}
-	if err := json.Unmarshal(head, &env); err != nil {
-		return env, nil, fmt.Errorf("%w: %w", errNotStored, err)
-	}
-	return env, rest, nil
+	return stored.envelope, mail, nil
 }

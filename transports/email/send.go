@@ -135,13 +135,13 @@ func (m *Mailbox) smtpLogin(ctx context.Context, access string, at *stage) (c *s
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	release = func() {
+	end := func() {
 		stop()
 		_ = conn.Close()
 	}
 	defer func() {
 		if err != nil {
-			release()
+			end()
 		}
 	}()
 	if m.smtp.security == startTLS {
@@ -160,7 +160,7 @@ func (m *Mailbox) smtpLogin(ctx context.Context, access string, at *stage) (c *s
 		return nil, nil, err
 	}
 	if ok, _ := c.Extension("AUTH"); !ok && m.smtp.security == noTLS {
-		return c, release, nil // a relay on this machine
+		return c, end, nil // a relay on this machine
 	}
 	*at = loggingIn
 	how := m.mechanism(access)
@@ -170,7 +170,7 @@ func (m *Mailbox) smtpLogin(ctx context.Context, access string, at *stage) (c *s
 	if err := c.Auth(how); err != nil {
 		return nil, nil, err
 	}
-	return c, release, nil
+	return c, end, nil
 }
 
 // helloName is our address as a literal (RFC 5321, section 4.1.3): submitting
@@ -193,6 +193,13 @@ func (t *transaction) sendError(err error) *transports.SendError {
 	var words wordsError
 	if errors.As(err, &words) {
 		return &transports.SendError{Outcome: transports.Rejected, Words: string(words)}
+	}
+	var token *tokenError
+	if errors.As(err, &token) {
+		t.m.tokens.forget(t.access)
+		e.Credentials = true
+		e.Words = "the mail server refused the mailbox's access token: connect the mailbox again"
+		return e
 	}
 	var answer *smtp.SMTPError
 	if !errors.As(err, &answer) {
@@ -287,8 +294,11 @@ func (m *Mailbox) checkSMTP(ctx context.Context, access string) error {
 		release()
 		return nil
 	}
-	var answer *smtp.SMTPError
-	if at == loggingIn && errors.As(err, &answer) && answer.Code/100 == 5 {
+	var (
+		answer *smtp.SMTPError
+		token  *tokenError
+	)
+	if at == loggingIn && errors.As(err, &answer) && answer.Code/100 == 5 || errors.As(err, &token) {
 		return m.refused(access, err)
 	}
 	return fmt.Errorf("%s: %w", strings.TrimSpace("log in to the SMTP server "+m.smtp.addr), err)

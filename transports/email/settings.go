@@ -158,12 +158,12 @@ func readServer(name string, set map[string]string, pool *x509.CertPool, tlsPort
 	default:
 		return s, fmt.Errorf("email: setting %q must be tls, starttls or none", name+"_security")
 	}
-	var err error
-	if s.host, _, err = net.SplitHostPort(s.addr); err != nil {
-		s.host = strings.Trim(s.addr, "[]")
+	host, given, err := net.SplitHostPort(s.addr)
+	if s.host = host; err != nil {
+		s.host, given = strings.Trim(s.addr, "[]"), port
 		s.addr = net.JoinHostPort(s.host, port)
 	}
-	if s.host == "" || strings.ContainsAny(s.host, "/@ ") {
+	if _, err := strconv.ParseUint(given, 10, 16); err != nil || s.host == "" || strings.ContainsAny(s.host, "/@ ") {
 		return s, fmt.Errorf("email: setting %q must be a server's name, such as %s.example.com or %s.example.com:%s", name, name, name, tlsPort)
 	}
 	if s.security == noTLS && !loopback(s.host) {

@@ -12,7 +12,7 @@ import (
 
 const (
 	ownAddress = "office@example.com"
-	password   = "correct horse battery"
+	password   = "correct-horse-battery"
 	replyKey   = "made-up-reply-key"
 )
 

@@ -1,0 +1,398 @@
+package email_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
+	"github.com/emersion/go-smtp"
+)
+
+// startTime is how long a server may take to start or to stop.
+const startTime = 20 * time.Second
+
+// dovecot is a private Dovecot: one user, any mailbox, its own folder and ports.
+type dovecot struct {
+	dir               string
+	imap, imaps, lmtp int
+	// certificate is the server's own, in PEM.
+	certificate string
+	run         *daemon
+}
+
+const dovecotConf = `
+base_dir = %[1]s/run
+state_dir = %[1]s/state
+log_path = %[1]s/dovecot.log
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <%[1]s/cert.pem
+ssl_key = <%[1]s/key.pem
+disable_plaintext_auth = no
+default_internal_user = %[2]s
+default_internal_group = %[3]s
+default_login_user = %[2]s
+first_valid_uid = 1
+first_valid_gid = 1
+default_process_limit = 50
+default_client_limit = 200
+auth_mechanisms = plain login xoauth2
+auth_failure_delay = 0
+mail_location = maildir:%[1]s/mail/%%u
+%[7]s
+passdb {
+  driver = static
+  args = password=%[8]s
+}
+userdb {
+  driver = static
+  args = home=%[1]s/home/%%u
+}
+namespace inbox {
+  inbox = yes
+  separator = /
+  mailbox Sent {
+    auto = create
+    special_use = \Sent
+  }
+  mailbox Junk {
+    auto = create
+    special_use = \Junk
+  }
+}
+service anvil {
+  chroot =
+}
+service stats {
+  chroot =
+}
+service imap-login {
+  chroot =
+  inet_listener imap {
+    port = %[4]d
+  }
+  inet_listener imaps {
+    port = %[5]d
+    ssl = yes
+  }
+}
+service lmtp {
+  inet_listener lmtp {
+    port = %[6]d
+  }
+}
+`
+
+// startDovecot starts one and ends it with the test. Extra goes into its
+// configuration.
+func startDovecot(t testing.TB, extra string) *dovecot {
+	t.Helper()
+	program, err := exec.LookPath("dovecot")
+	if err != nil {
+		program = "/usr/sbin/dovecot" // not on everybody's PATH
+	}
+	if !exists(program) {
+		t.Fatal("Dovecot is not installed: run deploy/install-deps.sh mail")
+	}
+	d := &dovecot{dir: serverDir(t), imap: freePort(t), imaps: freePort(t), lmtp: freePort(t)}
+	who, group := unprivileged(t)
+	var key string
+	d.certificate, key = certificate(t)
+	conf := fmt.Sprintf(dovecotConf, d.dir, who, group, d.imap, d.imaps, d.lmtp, extra, password)
+	for name, content := range map[string]string{"dovecot.conf": conf, "cert.pem": d.certificate, "key.pem": key} {
+		writeOwned(t, filepath.Join(d.dir, name), content)
+	}
+	d.run = &daemon{name: "dovecot", log: filepath.Join(d.dir, "dovecot.log"), command: func(ctx context.Context) *exec.Cmd {
+		return exec.CommandContext(ctx, program, "-F", "-c", filepath.Join(d.dir, "dovecot.conf"))
+	}}
+	d.run.start(t, d.imap, d.lmtp)
+	t.Cleanup(func() { d.run.stop(t) })
+	return d
+}
+
+// settings are those of a mailbox on this server.
+func (d *dovecot) settings(more map[string]string) map[string]string {
+	all := map[string]string{"imap": fmt.Sprintf("127.0.0.1:%d", d.imap)}
+	for name, value := range more {
+		all[name] = value
+	}
+	return all
+}
+
+// deliver hands mails over as a mail server does (LMTP).
+func (d *dovecot) deliver(t testing.TB, mails ...string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", d.lmtp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := smtp.NewClientLMTP(conn)
+	defer c.Close()
+	for _, mail := range mails {
+		if err := c.SendMail("sender@example.org", []string{ownAddress}, strings.NewReader(mail)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// client is a mail program at this mailbox.
+func (d *dovecot) client(t testing.TB) *imapclient.Client {
+	t.Helper()
+	c, err := imapclient.DialInsecure(fmt.Sprintf("127.0.0.1:%d", d.imap), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Login(ownAddress, password).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// put appends a mail to a folder, as of some time.
+func put(t testing.TB, c *imapclient.Client, folder string, at time.Time, mail []byte) {
+	t.Helper()
+	cmd := c.Append(folder, int64(len(mail)), &imap.AppendOptions{Time: at})
+	if _, err := cmd.Write(mail); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// forgetUIDs makes the stopped server give out all UIDs anew.
+func (d *dovecot) forgetUIDs(t testing.TB) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir(filepath.Join(d.dir, "mail"), func(path string, e os.DirEntry, err error) error {
+		if err == nil && strings.HasPrefix(e.Name(), "dovecot") {
+			n++
+			return os.Remove(path)
+		}
+		return err
+	})
+	if err != nil || n == 0 {
+		t.Fatalf("%d files of UIDs, %v", n, err)
+	}
+}
+
+// daemon is a server process in the foreground.
+type daemon struct {
+	name, log string
+	command   func(context.Context) *exec.Cmd
+	// asRoot keeps the rights of the test.
+	asRoot bool
+	cmd    *exec.Cmd
+	done   chan struct{}
+	said   bytes.Buffer
+}
+
+// start runs it until all ports take connections.
+func (p *daemon) start(t testing.TB, ports ...int) {
+	t.Helper()
+	p.cmd = p.command(context.Background())
+	p.said.Reset()
+	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
+	p.cmd.WaitDelay = time.Second // whatever children hold open
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if os.Getuid() == 0 && !p.asRoot {
+		uid, gid := nobody(t)
+		p.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", p.name, err)
+	}
+	p.done = make(chan struct{})
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	deadline := time.Now().Add(startTime)
+	for _, port := range ports {
+		for {
+			conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err == nil {
+				_ = conn.Close()
+				break
+			}
+			select {
+			case <-p.done:
+				t.Fatalf("%s ended at once: %s\n%s", p.name, p.said.String(), p.logged())
+			case <-time.After(20 * time.Millisecond): // until it answers
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("%s does not answer on port %d:\n%s", p.name, port, p.logged())
+			}
+		}
+	}
+}
+
+// stop ends it and everything it started.
+func (p *daemon) stop(t testing.TB) {
+	t.Helper()
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(startTime):
+		t.Errorf("%s did not end when told to", p.name)
+	}
+	// What is left of its session.
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+	p.cmd = nil
+	if t.Failed() {
+		t.Logf("%s: %s", p.name, p.logged())
+	}
+}
+
+func (p *daemon) logged() string {
+	log, _ := os.ReadFile(p.log)
+	if n := len(log); n > 4000 {
+		log = log[n-4000:]
+	}
+	return string(log)
+}
+
+// serverDir is a folder whose path a socket's name has room for, and that the
+// server's own user can reach.
+func serverDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "parley-mail-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	own(t, dir)
+	return dir
+}
+
+func writeOwned(t testing.TB, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	own(t, path)
+}
+
+// own gives a file to the user that servers run as.
+func own(t testing.TB, path string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return
+	}
+	uid, gid := nobody(t)
+	if err := os.Chown(path, int(uid), int(gid)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nobody is whom servers run as when root runs the tests.
+func nobody(t testing.TB) (uid, gid uint32) {
+	t.Helper()
+	who, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number(t, who.Uid), number(t, who.Gid)
+}
+
+func number(t testing.TB, s string) uint32 {
+	t.Helper()
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(n)
+}
+
+// unprivileged names the user and group that servers run as.
+func unprivileged(t testing.TB) (name, group string) {
+	t.Helper()
+	who, err := user.Current()
+	if os.Getuid() == 0 {
+		who, err = user.Lookup("nobody")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := user.LookupGroupId(who.Gid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who.Username, g.Name
+}
+
+// freePort is one below those that the system hands out for outgoing
+// connections, so that none of these takes it before the server does.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 200 {
+		n, err := rand.Int(rand.Reader, big.NewInt(10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := 20_000 + int(n.Int64())
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port between 20000 and 30000")
+	return 0
+}
+
+// certificate is one for 127.0.0.1 that signs itself, in PEM, with its key.
+func certificate(t testing.TB) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "parley test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+}
