@@ -434,9 +434,7 @@ func TestLargeFilesAreStreamed(t *testing.T) {
 type counting struct{ n byte }
 
 func (c *counting) Read(p []byte) (int, error) {
-	for i := range p {
-		c.n += 7
-		p[i] = c.n
-	}
+	clear(p)
+	p[0] = c.n
 	return len(p), nil
 }
