@@ -136,17 +136,16 @@ func standIn(t *testing.T, opts sandbox.TwilioOptions, network events.Transport,
 		change(&a)
 	}
 	number := build(t, a)
-	in.set(number)
+	in.number, in.base = number, server.URL
 	return tw, number, in
 }
 
 // inbox collects what a webhook takes in.
 type inbox struct {
 	number *twilio.Number
+	base   string
 	got    chan events.Inbound
 }
-
-func (in *inbox) set(number *twilio.Number) { in.number = number }
 
 func (in *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -169,8 +168,16 @@ func (in *inbox) next(t *testing.T) events.Inbound {
 	select {
 	case ev := <-in.got:
 		return ev
-	case <-t.Context().Done():
+	case <-time.After(20 * time.Second): // far above what any takes
 		t.Fatal("no event came")
 	}
 	return events.Inbound{}
+}
+
+// newFiles serves files.
+func newFiles(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
 }
