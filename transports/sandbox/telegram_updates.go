@@ -148,10 +148,15 @@ func (b *telegramBot) wants(kind string) bool {
 }
 
 // JumpUpdateIDs lets the first bot's updates continue at another id, as
-// Telegram's do after a week without any.
+// Telegram's do after a week without any. What was waiting is gone by then:
+// Telegram keeps updates for a day (https://core.telegram.org/bots/api#getting-updates).
 func (t *Telegram) JumpUpdateIDs(next int64) {
 	t.first.mu.Lock()
 	defer t.first.mu.Unlock()
+	for _, u := range t.first.pending {
+		u.done = true
+	}
+	t.first.pending, t.first.waiting = nil, 0
 	t.first.next = next
 }
 

@@ -56,6 +56,7 @@ func (b *Bot) Poll(ctx context.Context, cursor string, emit transports.Emit) err
 		if len(batch) == 0 {
 			continue
 		}
+		asked := offset
 		evs := make([]events.Inbound, 0, len(batch))
 		var pressed []string
 		for _, raw := range batch {
@@ -70,6 +71,11 @@ func (b *Bot) Poll(ctx context.Context, cursor string, emit transports.Emit) err
 			return fmt.Errorf("telegram getUpdates: keep updates: %w", err)
 		}
 		b.answerPressed(ctx, pressed)
+		if offset == asked {
+			// A server that does not understand an offset starts over at its first
+			// update, and would for ever.
+			return errors.New("telegram getUpdates: the Bot API server hands out the same updates again and again")
+		}
 	}
 }
 
