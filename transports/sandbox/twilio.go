@@ -20,7 +20,7 @@ import (
 // The account that a stand-in has which was given none, and what it sends from.
 const (
 	DefaultTwilioAccount  = "AC00000000000000000000000000005a4d"
-	DefaultTwilioToken    = "5a4db0c5000000000000000000005a4d" //nolint:gosec // opens nothing but the stand-in
+	DefaultTwilioToken    = "5a4db0c5000000000000000000005a4d"
 	DefaultTwilioNumber   = "+15005550006"
 	DefaultTwilioWhatsApp = "whatsapp:+15005550007"
 )

@@ -130,7 +130,7 @@ func (t *Twilio) examine(form url.Values) (*twilioRequest, *twilioRefusal) {
 	switch {
 	case req.to == "":
 		return nil, twilioBad(21604, "A 'To' phone number is required.")
-	case !twilioNumber.MatchString(number) && !(twilioCode.MatchString(number) && !whatsApp):
+	case !twilioNumber.MatchString(number) && (whatsApp || !twilioCode.MatchString(number)):
 		return nil, twilioBad(21211, "Invalid 'To' Phone Number: "+shorten(number))
 	}
 	if refused := t.examineSender(req, whatsApp); refused != nil {
@@ -206,7 +206,7 @@ func examineContent(form url.Values, whatsApp bool) *twilioRefusal {
 		limit = 1
 	}
 	switch {
-	case template != "" && !(strings.HasPrefix(template, "HX") && len(template) == 34):
+	case template != "" && (!strings.HasPrefix(template, "HX") || len(template) != 34):
 		return twilioBad(21655, "The ContentSid is invalid")
 	case template != "" && form.Get("ContentVariables") != "" && !isStringMap(form.Get("ContentVariables")):
 		return twilioBad(21656, "The ContentVariables Parameter is invalid")

@@ -228,7 +228,7 @@ func (n *Number) get(ctx context.Context, op, rawURL string, query url.Values, i
 // ask is get that also yields the provider's clock.
 func (n *Number) ask(ctx context.Context, op, rawURL string, query url.Values, into any) (time.Time, error) {
 	c := n.call(ctx, op)
-	resp, err := c.handler().Get(rawURL, query, map[string]any{}, "")
+	resp, err := c.handler().Get(rawURL, query, map[string]any{}, "") //nolint:bodyclose // read closes it
 	return c.date, n.read(op, resp, err, into)
 }
 

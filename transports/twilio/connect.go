@@ -206,7 +206,7 @@ func (n *Number) whatsAppHook(ctx context.Context) (hook, error) {
 const maxSenderPages = 50
 
 func (n *Number) post(ctx context.Context, op, rawURL string, form url.Values) error {
-	resp, err := n.call(ctx, op).handler().Post(rawURL, form, map[string]any{}, "")
+	resp, err := n.call(ctx, op).handler().Post(rawURL, form, map[string]any{}, "") //nolint:bodyclose // read closes it
 	return n.read(op, resp, err, nil)
 }
 
@@ -216,7 +216,7 @@ func (n *Number) postJSON(ctx context.Context, op, rawURL string, body any) erro
 		return n.redact.error(op, err)
 	}
 	headers := map[string]any{"Content-Type": "application/json"}
-	resp, err := n.call(ctx, op).handler().Post(rawURL, nil, headers, "", text...)
+	resp, err := n.call(ctx, op).handler().Post(rawURL, nil, headers, "", text...) //nolint:bodyclose // read closes it
 	return n.read(op, resp, err, nil)
 }
 

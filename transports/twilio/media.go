@@ -76,10 +76,10 @@ func (n *Number) mediaURL(ref string) (*url.URL, error) {
 		return nil, errNotMedia
 	}
 	own := u.Scheme == n.base.Scheme && u.Host == n.base.Host && strings.HasPrefix(u.Path, n.base.Path+"/2010-04-01/")
-	if !own && !(u.Scheme == "https" && apiHost(u) && strings.HasPrefix(u.Path, "/2010-04-01/")) {
-		return nil, errNotMedia
+	if own || (u.Scheme == "https" && apiHost(u) && strings.HasPrefix(u.Path, "/2010-04-01/")) {
+		return u, nil
 	}
-	return u, nil
+	return nil, errNotMedia
 }
 
 // apiHost reports whether an address is the API's, in whatever region.

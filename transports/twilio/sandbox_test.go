@@ -327,8 +327,13 @@ func TestConnectElsewhere(t *testing.T) {
 	opts := func() sandbox.TwilioOptions {
 		return sandbox.TwilioOptions{
 			Senders: []sandbox.TwilioSender{
-				{Address: "+15005550001"}, {Address: "+15005550006"}, {Address: "72975"}, {Address: "Shop"},
-				{Address: "whatsapp:+15005550008"}, {Address: "whatsapp:+15005550007"}, {Address: "whatsapp:+14155238886", Unlisted: true},
+				{Address: "+15005550001"},
+				{Address: "+15005550006"},
+				{Address: "72975"},
+				{Address: "Shop"},
+				{Address: "whatsapp:+15005550008"},
+				{Address: "whatsapp:+15005550007"},
+				{Address: "whatsapp:+14155238886", Unlisted: true},
 			},
 			Services: map[string]sandbox.TwilioService{serviceSID: {Name: "Shop", Senders: []string{"+15005550001"}}},
 		}

@@ -26,7 +26,7 @@ const (
 )
 
 // errUnclear says that the list proves neither.
-var errUnclear = errors.New("Twilio's list does not tell whether the message was sent")
+var errUnclear = errors.New("the list of messages does not tell whether the message was sent")
 
 // Settle implements [transports.Settler] by the list of messages to the person.
 // The list does not have our reference, so that proof takes exactly one message

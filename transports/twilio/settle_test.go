@@ -47,8 +47,11 @@ func TestSettle(t *testing.T) {
 		{"from another number", text(anna, "hi", "r"), 5 * time.Minute, []one{{"SM0", "outbound-api", "+15005550001", "hi", "0", "", time.Second}}, 0, ""},
 		{"a file more", text(anna, "hi", "r"), 5 * time.Minute, []one{{"SM0", "outbound-api", number, "hi", "1", "", time.Second}}, 0, ""},
 		{
-			"files", transports.Outbound{To: anna, Part: transports.Part{Text: "hi", Attachment: image(1), Album: []transports.File{*image(1)}}}, 5 * time.Minute,
-			[]one{{"MM1", "outbound-api", number, "hi", "2", "", time.Second}}, 0, "MM1",
+			"files",
+			transports.Outbound{To: anna, Part: transports.Part{Text: "hi", Attachment: image(1), Album: []transports.File{*image(1)}}},
+			5 * time.Minute,
+			[]one{{"MM1", "outbound-api", number, "hi", "2", "", time.Second}},
+			0, "MM1",
 		},
 		{"a template, perhaps", transports.Outbound{To: anna, Template: &transports.Template{ID: templateID}}, 5 * time.Minute, []one{ours}, 0, ""},
 		{"no template", transports.Outbound{To: anna, Template: &transports.Template{ID: templateID}}, 5 * time.Minute, nil, 0, "none"},
