@@ -208,3 +208,38 @@ func BenchmarkParseText(b *testing.B) {
 		}
 	}
 }
+
+// TestRedeliveredUnderAnotherUpdateID: update ids start over anywhere after a
+// quiet week, so that the same thing under another id has the same key, and
+// other things have others. Only what names no message is known by its update.
+func TestRedeliveredUnderAnotherUpdateID(t *testing.T) {
+	files, err := filepath.Glob("testdata/updates/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, len(files))
+	}
+	bot := newBot(t, http.DefaultClient, map[string]string{"groups": "on"})
+	compared := 0
+	for _, file := range files {
+		if strings.Contains(file, "garbage") {
+			continue
+		}
+		body := must(os.ReadFile(file))
+		again := bytes.Replace(body, []byte(`"update_id":8700`), []byte(`"update_id":1200`), 1)
+		one, two := parseAll(t, bot, body), parseAll(t, bot, again)
+		for i := range one {
+			if one[i].ProviderEvent == two[i].ProviderEvent && one[i].ProviderEvent != "" {
+				t.Errorf("%s: update %s twice", file, one[i].ProviderEvent)
+			}
+			if !one[i].Key.Valid() || strings.HasPrefix(one[i].Key.Message, "update:") {
+				continue
+			}
+			compared++
+			if one[i].Key != two[i].Key || one[i].Kind != two[i].Kind {
+				t.Errorf("%s: %+v and %+v", file, one[i].Key, two[i].Key)
+			}
+		}
+	}
+	if compared < 50 {
+		t.Errorf("only %d were compared", compared)
+	}
+}
