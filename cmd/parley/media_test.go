@@ -8,6 +8,8 @@ import (
 	"image/color"
 	"image/png"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +17,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rclone/gofakes3"
+	"github.com/rclone/gofakes3/s3mem"
+
 	"parley/events"
+	"parley/inbox"
+	"parley/store"
 	"parley/transports/sandbox"
 )
 
@@ -39,10 +46,32 @@ func aPicture(t testing.TB, width, height int) []byte {
 // through the real program and its command line.
 func TestFilesBothWays(t *testing.T) {
 	t.Parallel()
+	testFilesBothWays(t, Config{})
+}
+
+// TestFilesInABucket is the same with an S3 server.
+func TestFilesInABucket(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	backend := s3mem.New()
+	if err := backend.CreateBucket(t.Context(), "files"); err != nil {
+		t.Fatal(err)
+	}
+	s3 := httptest.NewServer(gofakes3.New(backend, gofakes3.WithLogger(gofakes3.DiscardLog())).Server())
+	defer s3.Close()
+	testFilesBothWays(t, Config{BlobURL: "s3://files?region=eu-central-1&endpoint=" + url.QueryEscape(s3.URL)})
+	list, err := backend.ListBucket(t.Context(), "files", &gofakes3.Prefix{HasPrefix: true, Prefix: "media/"}, gofakes3.ListBucketPage{})
+	if err != nil || len(list.Contents) < 3 {
+		t.Errorf("the bucket has %+v, %v", list, err)
+	}
+}
+
+func testFilesBothWays(t *testing.T, cfg Config) {
 	dir := dataFolder(t)
 	telegram, address := startTelegram(t)
 	anna := telegram.Person("anna")
-	p := start(t, Config{DataDir: dir})
+	cfg.DataDir = dir
+	p := start(t, cfg)
 	p.connect(t, address)
 
 	picture := aPicture(t, 400, 300) // below a million bytes, after which metrics count in powers of ten
@@ -135,8 +164,62 @@ func TestFilesBothWays(t *testing.T) {
 	if out, err := parleyFails(t, dir, "chat", "reply", "1", "--file", filepath.Join(to, "none.pdf")); err == nil || !strings.Contains(out, "cannot be read") {
 		t.Errorf("a file that is not there: %s, %v", out, err)
 	}
-	get(t, "http://"+p.Listen+"/media/nonsense", http.StatusNotFound)
 	if out := parley(t, dir, "audit"); !strings.Contains(out, "Clean") {
 		t.Error(out)
+	}
+}
+
+// TestMediaLinks has a provider fetch a file from a replica that made none of the
+// links itself.
+func TestMediaLinks(t *testing.T) {
+	t.Parallel()
+	cfg := Config{DataDir: dataFolder(t), SecretKey: inbox.NewKey(), BlobURL: "file://" + t.TempDir()}
+	p := start(t, cfg)
+	tenant, err := p.Desk.Tenant(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture := aPicture(t, 50, 50)
+	up, err := p.Desk.Upload(t.Context(), tenant.ID, "offer.png", "", bytes.NewReader(picture))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := inbox.ParseKey(cfg.SecretKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := store.OpenBlobs(t.Context(), cfg.BlobURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = blobs.Close() }()
+	other := &server{blobs: blobs}
+	if other.mediaLinks, err = newMediaLinks(&Config{PublicURL: "http://" + p.Listen}, keys, blobs); err != nil {
+		t.Fatal(err)
+	}
+	link := other.fileURL()(store.HeadFile{BlobKey: up.BlobKey, Name: up.Name, MIME: up.MIME})
+	if got := get(t, link, http.StatusOK); got != string(picture) {
+		t.Errorf("fetched %d other bytes", len(got))
+	}
+	get(t, link+"x", http.StatusNotFound)
+	get(t, "http://"+p.Listen+"/media/nonsense", http.StatusNotFound)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodHead, link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || res.Header.Get("Content-Type") != "image/png" || res.ContentLength != int64(len(picture)) {
+		t.Errorf("HEAD is answered %s, %v", res.Status, res.Header)
+	}
+	f, err := other.openFile()(t.Context(), up.BlobKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
 	}
 }

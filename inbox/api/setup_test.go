@@ -22,6 +22,7 @@ import (
 	"parley/inbox"
 	"parley/inbox/api"
 	"parley/inbox/desk"
+	"parley/inbox/media"
 	"parley/store"
 	"parley/store/storetest"
 )
@@ -68,7 +69,13 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desk.Desk{Store: w.db, Bus: w.bus, Keyring: keys, Adapters: map[events.Transport]desk.Adapter{
+	blobs, err := store.OpenBlobFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = blobs.Close() })
+	files := media.NewLibrary(media.LibraryOptions{DB: w.db, Blobs: blobs, TempDir: t.TempDir(), MaxBytes: 1 << 20})
+	d := &desk.Desk{Files: files, Store: w.db, Bus: w.bus, Keyring: keys, Adapters: map[events.Transport]desk.Adapter{
 		events.Telegram: {
 			Secrets: []string{"token"}, Mode: events.Polling,
 			Validate: func(events.Channel, map[string]string) error { return nil },

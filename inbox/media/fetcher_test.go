@@ -400,6 +400,50 @@ func TestFetchFromPayload(t *testing.T) {
 	}
 }
 
+// An edit that replaces a file has the new one fetched, and only that.
+func TestEditReplacesFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hasBytes("one", "one")
+	w.hasBytes("two", "two")
+	w.hasBytes("three", "three")
+	w.sends(w.channel, "1", nil,
+		events.Attachment{Kind: events.Document, Ref: "one", UniqueRef: "u1"}, events.Attachment{Kind: events.Document, Ref: "two", UniqueRef: "u2"})
+	w.fetch()
+	w.settled()
+	before := w.message().Attachments
+	edit := func(files ...events.Attachment) {
+		t.Helper()
+		key := fmt.Sprint(w.lease.LastSeq)
+		w.sends(w.channel, "1", func(ev *events.Inbound) {
+			ev.Kind, ev.Key.Message, ev.ProviderEvent = events.Edit, "1", key
+			ev.Content = &events.Content{Type: events.Document, Text: "edited", Attachments: files}
+		})
+		w.settled()
+	}
+	// Another caption: the provider names the same bytes differently.
+	edit(events.Attachment{Kind: events.Document, Ref: "one-again", UniqueRef: "u1"}, events.Attachment{Kind: events.Document, Ref: "two-again", UniqueRef: "u2"})
+	after := w.message()
+	if after.Text != "edited" || len(after.Attachments) != 2 || after.Attachments[0].Upload != before[0].Upload || after.Attachments[1].Upload != before[1].Upload {
+		t.Errorf("after an edit of the text the files are %+v, before %+v", after.Attachments, before)
+	}
+	edit(events.Attachment{Kind: events.Document, Ref: "one", UniqueRef: "u1"}, events.Attachment{Kind: events.Document, Ref: "three", UniqueRef: "u3"})
+	after = w.message()
+	if len(after.Attachments) != 2 || after.Attachments[0].Upload != before[0].Upload || w.content(after.Attachments[1].Upload) != "three" {
+		t.Errorf("after the other file the files are %+v", after.Attachments)
+	}
+	if n := w.count("SELECT count(*) FROM crm_chat_message_attachments"); n != 2 {
+		t.Errorf("%d attachments", n)
+	}
+	edit()
+	if after = w.message(); len(after.Attachments) != 0 || w.count("SELECT count(*) FROM parley_media") != 0 {
+		t.Errorf("after their removal the files are %+v", after.Attachments)
+	}
+	if w.asked["two-again"]+w.asked["one-again"] != 0 || w.asked["one"] != 1 {
+		t.Errorf("the provider was asked for %v", w.asked)
+	}
+}
+
 // Eight large files at once pass through without being held in memory.
 func TestLargeFilesAreStreamed(t *testing.T) {
 	w := newWorld(t, func(o *media.LibraryOptions) { o.MaxBytes = 64 << 20 })

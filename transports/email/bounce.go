@@ -114,14 +114,14 @@ func (l *letter) statuses(r *report) []events.Inbound {
 			ev.Person = l.author()
 		}
 		who := ev.Person.Address
-		switch {
-		case to.action == "failed":
+		switch to.action {
+		case "failed":
 			ev.Status.Name = events.Failed
 			ev.Status.Words = "the mail to " + who + " could not be delivered"
-		case to.action == "delayed":
+		case "delayed":
 			ev.Status.Name = events.Delayed
 			ev.Status.Words = "the mail to " + who + " is not delivered yet; its server keeps trying"
-		case to.action == "delivered":
+		case "delivered":
 			ev.Status.Name = events.Delivered
 		default: // relayed, expanded: it left, of which there was no doubt
 			ev.Kind, ev.Reason, ev.Status = events.Ignored, reasonNone, nil

@@ -147,7 +147,7 @@ func (d *dovecot) deliver(t testing.TB, mails ...string) {
 		t.Fatal(err)
 	}
 	c := smtp.NewClientLMTP(conn)
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	for _, mail := range mails {
 		if err := c.SendMail("sender@example.org", []string{ownAddress}, strings.NewReader(mail)); err != nil {
 			t.Fatal(err)

@@ -28,6 +28,7 @@ func htmlText(source string) string {
 			w.start(t)
 		case html.EndTagToken:
 			w.end(z.Token())
+		default: // comments and doctypes say nothing
 		}
 	}
 }
@@ -121,6 +122,7 @@ func (w *textWriter) start(t html.Token) {
 		if alt := oneLine(attribute(t, "alt")); alt != "" {
 			w.text(" [" + alt + "] ")
 		}
+	default: // within a line
 	}
 }
 
@@ -146,6 +148,7 @@ func (w *textWriter) end(t html.Token) {
 		w.quote = max(0, w.quote-1)
 	case atom.A:
 		w.closeLink()
+	default:
 	}
 }
 

@@ -162,8 +162,9 @@ func badCredentials(err error) bool {
 		words := strings.ToLower(no.Text)
 		return !slices.ContainsFunc([]string{"temporar", "try again", "later", "too many", "unavailable", "internal"},
 			func(s string) bool { return strings.Contains(words, s) })
+	default:
+		return false
 	}
-	return false
 }
 
 // within runs one command under a time limit, at which the connection is closed:

@@ -36,7 +36,7 @@ func inboxOf(t testing.TB, d *dovecot, who string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	if err := c.Login(who, password).Wait(); err != nil {
 		t.Fatal(err)
 	}

@@ -497,7 +497,7 @@ func TestLogIn(t *testing.T) {
 		select {
 		case <-p.moved:
 			p.stop()
-			<-p.done
+			_ = p.ended() // as it was told to
 			return nil
 		case err := <-p.done:
 			return err

@@ -203,13 +203,13 @@ func (t *transaction) sendError(err error) *transports.SendError {
 	}
 	var answer *smtp.SMTPError
 	if !errors.As(err, &answer) {
-		switch {
-		case t.at == ended:
+		switch t.at {
+		case ended:
 			e.Outcome = transports.Unknown
 			e.Words = "the mail server did not answer: the mail may have been sent"
-		case t.at == loggingIn:
+		case loggingIn:
 			e.Words = "logging in to the mail server failed"
-		default:
+		case beforeLogin, addressing:
 			e.Words = "the mail server could not be reached"
 		}
 		return e
