@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -108,6 +109,15 @@ func sendDeadline(cmd *cobra.Command, flag time.Duration) (time.Duration, error)
 	return flag, nil
 }
 
+// collectLessOften lets the heap grow to five times what is in use, a few ten MB
+// here, before it is cleaned: with the runtime's own two times the collector
+// took a tenth of the processor while sending. GOGC and GOMEMLIMIT rule as ever.
+func collectLessOften() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
 func serveCmd(a *app) *cobra.Command {
 	var f serveFlags
 	cmd := &cobra.Command{
@@ -126,6 +136,7 @@ With an external database it needs a secret key, which seals the channels' crede
 			if cfg.SendDeadline, err = sendDeadline(cmd, cfg.SendDeadline); err != nil {
 				return &usageError{cmd, err}
 			}
+			collectLessOften()
 			return Run(cmd.Context(), cfg)
 		},
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"parley/store"
@@ -16,29 +17,19 @@ import (
 const sideBySide = 16
 
 // turn settles what has ended and claims what goes out next: in one transaction,
-// or where much is going on in two at once. A lane that is being settled is not
+// or where much is going on in several at once. A lane that is being settled is not
 // claimed from before the next turn then.
 func (r *runner) turn(ctx context.Context) {
 	start := time.Now()
 	limit, _ := r.claimable(start)
 	if limit > 0 && r.due && len(r.settling) >= sideBySide && r.takenOver && !r.unsure && !r.careful {
-		settle, claim := r.settleTurn(), r.claimTurn(limit, nil)
-		settled := make(chan outcome, 1)
-		go func() { settled <- r.dispatch(ctx, settle, start) }()
-		claimed := r.dispatch(ctx, claim, start)
-		// Whatever failed comes last: what it concludes is to stay.
-		first, second := claimed, <-settled
-		if first.err != nil {
-			first, second = second, first
-		}
-		r.follow(ctx, first)
-		r.follow(ctx, second)
+		r.turnSideBySide(ctx, limit, start)
 		return
 	}
 	if r.careful && len(r.settling) > 0 {
 		limit = 0 // one thing at a time
 	}
-	settle := r.settleTurn()
+	settle := r.settleTurn(r.settling)
 	if r.careful && len(settle.Settling) > 1 {
 		settle.Settling = settle.Settling[:1]
 	}
@@ -53,9 +44,37 @@ func (r *runner) turn(ctx context.Context) {
 	r.follow(ctx, r.dispatch(ctx, t, start))
 }
 
-func (r *runner) settleTurn() store.DispatchTurn {
+// turnSideBySide settles in one transaction or two, for settling is the most
+// work, while another claims.
+func (r *runner) turnSideBySide(ctx context.Context, limit int, start time.Time) {
+	claim := r.claimTurn(limit, nil)
+	half := len(r.settling)
+	if half >= 2*sideBySide {
+		half = (half + 1) / 2
+	}
+	var settling sync.WaitGroup
+	// A copy: what is settled leaves r.settling, whose elements move up.
+	parts := slices.Collect(slices.Chunk(slices.Clone(r.settling), half))
+	outcomes := make([]outcome, len(parts)+1)
+	for i, part := range parts {
+		settle := r.settleTurn(part)
+		settling.Go(func() { outcomes[i] = r.dispatch(ctx, settle, start) })
+	}
+	outcomes[len(parts)] = r.dispatch(ctx, claim, start)
+	settling.Wait()
+	// Whatever failed comes last: what it concludes is to stay.
+	for _, failed := range []bool{false, true} {
+		for _, o := range outcomes {
+			if (o.err != nil) == failed {
+				r.follow(ctx, o)
+			}
+		}
+	}
+}
+
+func (r *runner) settleTurn(settling []store.Settlement) store.DispatchTurn {
 	return store.DispatchTurn{
-		Lease: r.lease, Channel: r.channel.ID, Settling: r.settling,
+		Lease: r.lease, Channel: r.channel.ID, Settling: settling,
 		Hold: 2 * r.d.opts.SendDeadline, Harmless: r.adapter.caps.HarmlessResend,
 	}
 }
@@ -115,10 +134,12 @@ func (r *runner) follow(ctx context.Context, o outcome) {
 func (r *runner) turnDone(ctx context.Context, t *store.DispatchTurn, res *store.DispatchResult, jobs []job) {
 	r.failures.Reset()
 	r.takenOver, r.unsure, r.unsent, r.suspect = true, false, nil, 0
+	settled := make(map[store.AttemptKey]bool, len(t.Settling))
 	for i := range t.Settling {
 		delete(r.busy, t.Settling[i].Lane)
+		settled[t.Settling[i].AttemptKey] = true
 	}
-	r.settling = slices.Delete(r.settling, 0, len(t.Settling))
+	r.settling = slices.DeleteFunc(r.settling, func(s store.Settlement) bool { return settled[s.AttemptKey] })
 	if res.TakenOver > 0 {
 		r.d.metrics.takenOver.Add(float64(res.TakenOver))
 		r.log.WarnContext(ctx, "sending had been interrupted", slog.Int64("messages", res.TakenOver))
