@@ -35,7 +35,7 @@ func (d *dice) mime(body []byte) ([]byte, string) {
 	case 3:
 		lines[at], damage = strings.ReplaceAll(line, "\r\n", pick(d, []string{"\n", "\r", "\r\r\n", "\n\r"})), "ended in another way"
 	case 4:
-		lines[at], damage = strings.Repeat("x", hugeBytes)+"\r\n", "huge"
+		lines[at], damage = strings.Repeat("x", d.huge())+"\r\n", "huge"
 	case 5:
 		lines, damage = lines[:at], "the last that came"
 	case 6:
