@@ -34,8 +34,9 @@ type repliesVerdict struct {
 	// the rows and accepted; doubled were accepted twice; disordered overtook an
 	// earlier one to the same person; unsettled are still waiting.
 	lost, denied, doubled, disordered, unsettled int
-	// groundless are uncertain without any fault or interruption.
-	groundless int
+	// groundless are uncertain without any fault or interruption, by their code
+	// and whether the provider has them.
+	groundless map[string]int
 	// interrupted are uncertain because their dispatcher died or froze; injected
 	// because of the stand-in's faults.
 	interrupted, injected int
@@ -45,7 +46,7 @@ type repliesVerdict struct {
 
 // verifyReplies compares every reply both ways.
 func verifyReplies(ctx context.Context, c *cluster, t *standIn) (*repliesVerdict, error) {
-	v := &repliesVerdict{states: map[string]int{}, faults: map[string]int{}, attempts: map[string]int{}}
+	v := &repliesVerdict{states: map[string]int{}, faults: map[string]int{}, attempts: map[string]int{}, groundless: map[string]int{}}
 	log, err := v.readLog(t)
 	if err != nil {
 		return nil, err
@@ -129,7 +130,7 @@ func (v *repliesVerdict) judge(r replyEvidence, state, code string) {
 		case r.unclear > 0:
 			v.injected++
 		default:
-			v.groundless++
+			v.groundless[fmt.Sprintf("%q (accepted %d times)", code, r.accepted)]++
 		}
 	default:
 		v.unsettled++
@@ -144,7 +145,7 @@ func (v *repliesVerdict) hold(r *report, interruptions int) {
 	r.holds(v.doubled == 0, "%d replies reached the provider twice", v.doubled)
 	r.holds(v.disordered == 0, "%d replies overtook an earlier one to the same person", v.disordered)
 	r.holds(v.unsettled == 0, "%d replies are neither sent nor given up", v.unsettled)
-	r.holds(v.groundless == 0, "%d replies are uncertain without a reason", v.groundless)
+	r.holds(len(v.groundless) == 0, "replies are uncertain without a reason: %s", counts(v.groundless))
 	r.holds(v.interrupted <= interruptions, "%d replies were interrupted, but only %d were under way", v.interrupted, interruptions)
 }
 

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/events/jetstream/natstest"
@@ -33,22 +31,8 @@ func TestReplacedStreamEndsTheRouter(t *testing.T) {
 	}
 	w.drained()
 
-	conn, err := nats.Connect(server.URL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	js, err := natsjs.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := js.DeleteStream(ctx, "PARLEY_IN_00"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.CreateStream(ctx, natsjs.StreamConfig{Name: "PARLEY_IN_00", Subjects: []string{"parley.in.0"}}); err != nil {
-		t.Fatal(err)
-	}
-	err = <-done
+	server.Replace(t, 0)
+	err := <-done
 	if err == nil || !strings.Contains(err.Error(), "Stream PARLEY_IN_00") {
 		t.Errorf("the router ended with %v", err)
 	}

@@ -4,10 +4,14 @@ package natstest
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"parley/events/jetstream"
 )
@@ -94,6 +98,34 @@ func (s *Server) Embedded(t testing.TB, adjust ...func(*jetstream.Options)) *jet
 func (s *Server) Dial(t testing.TB, adjust ...func(*jetstream.Options)) *jetstream.Bus {
 	t.Helper()
 	return open(t, jetstream.Options{URL: s.URL(), Partitions: 4}, adjust)
+}
+
+// Replace deletes the stream of a partition and makes it anew, empty, as nobody
+// should.
+func (s *Server) Replace(t testing.TB, partition int) {
+	t.Helper()
+	conn, err := nats.Connect(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	js, err := natsjs.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stream, err := js.Stream(ctx, fmt.Sprintf("PARLEY_IN_%02d", partition))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stream.CachedInfo().Config
+	if err := js.DeleteStream(ctx, cfg.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(ctx, cfg); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t testing.TB, o jetstream.Options, adjust []func(*jetstream.Options)) *jetstream.Bus {
