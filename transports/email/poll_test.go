@@ -531,3 +531,26 @@ func TestLogIn(t *testing.T) {
 		t.Errorf("a withdrawn refresh token: %v", err)
 	}
 }
+
+// TestMailThatCannotBeFetched wants a mail that the server stumbles over to be
+// shown as such, and those around it as ever.
+func TestMailThatCannotBeFetched(t *testing.T) {
+	t.Parallel()
+	var bodies [][]byte
+	for n := range 5 {
+		bodies = append(bodies, []byte(letter(n, "x")))
+	}
+	bodies[2] = broken
+	p := startPolling(t, polled(t, bodies).(*email.Mailbox), "")
+	evs := p.next(5)
+	for n, ev := range evs {
+		unreadable := ev.Content.Mail.Unreadable
+		if (n == 2) != strings.Contains(unreadable, "the disk is tired") {
+			t.Errorf("mail %d: %q", n, unreadable)
+		}
+	}
+	if again, err := newMailbox(t, nil, nil).Reparse(evs[2].Raw); err != nil || len(again) != 1 || again[0].Key != evs[2].Key || !evs[2].Key.Valid() {
+		t.Errorf("%v read again is %v, %v", evs[2].Key, again, err)
+	}
+	p.end()
+}

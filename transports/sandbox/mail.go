@@ -31,7 +31,7 @@ type MailOptions struct {
 }
 
 // DefaultMailPassword is the password of a stand-in that was given none.
-const DefaultMailPassword = "SANDBOX-mail" //nolint:gosec // a stand-in's
+const DefaultMailPassword = "SANDBOX-mail"
 
 // Mail is a local mail server with one mailbox, the business's, and the people
 // who write to it: IMAP in (RFC 9051), SMTP for what it sends (RFC 6409), both
