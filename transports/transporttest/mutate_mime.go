@@ -75,7 +75,8 @@ func (d *dice) header(lines []string, at int) ([]byte, string) {
 		lines[at] = name + ":" + strings.Join(strings.Split(value, " "), "\r\n ") + "\r\n \r\n"
 		damage = "folded at each word"
 	case 6:
-		lines[at] = strings.Repeat(lines[at], 1_500)
+		// A mail of many megabytes shows nothing more.
+		lines[at] = strings.Repeat(cutAt(strings.TrimRight(lines[at], "\r\n"), 1<<10)+"\r\n", 1_500)
 		damage = "1500 times"
 	default:
 		spoiled, how := d.text(value)
