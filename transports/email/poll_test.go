@@ -479,9 +479,7 @@ func TestLogIn(t *testing.T) {
 		}
 	}))
 	defer tokens.Close()
-	oauth := filepath.Join(serverDir(t), "oauth2.conf")
-	writeOwned(t, oauth, fmt.Sprintf("introspection_mode = get\nintrospection_url = %s/introspect?token=\nusername_attribute = email\nactive_attribute = active\nactive_value = true\n", tokens.URL))
-	d := startDovecot(t, "passdb {\n driver = oauth2\n mechanisms = xoauth2\n args = "+oauth+"\n}\n")
+	d := startDovecot(t, checkTokens(t, tokens.URL))
 
 	try := func(settings, secrets map[string]string) error {
 		t.Helper()
