@@ -265,6 +265,8 @@ func (c *settlementColumns) targets() targets {
 	for i, id := range c.ids {
 		if id != "" && c.chats[i] != "" {
 			t.channels, t.chats, t.messages = append(t.channels, c.channels[i]), append(t.chats, c.chats[i]), append(t.messages, id)
+			// A status by reference never waits for this: the attempt was there first.
+			t.refs = append(t.refs, "")
 		}
 	}
 	return t

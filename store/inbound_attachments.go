@@ -71,7 +71,7 @@ func mediaOf(c *events.Content) (positions []int16, refs []string) {
 		if ref == "" {
 			ref = c.Attachments[i].Ref
 		}
-		positions, refs = append(positions, int16(i)), append(refs, ref) //nolint:gosec // below maxMedia
+		positions, refs = append(positions, int16(i)), append(refs, ref)
 	}
 	return positions, refs
 }

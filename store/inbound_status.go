@@ -28,11 +28,21 @@ func deliveryOf(name events.StatusName) (inbox.DeliveryState, bool) {
 // report that is behind what is known stays in the history and changes nothing.
 func applyStatusUpdate(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.Inbound) error {
 	to, known := deliveryOf(ev.Status.Name)
+	report := statusReport{
+		Channel: ev.Channel, Key: ev.Key, Ref: ev.Status.Ref,
+		To: to, Code: ev.Status.Code, Words: ev.Status.Words, At: sentAt(ev),
+	}
+	if ev.Status.Name == events.Delayed {
+		changed, err := applyDelay(ctx, tx, report)
+		if err != nil {
+			return err
+		}
+		if changed {
+			return settleUpdate(ctx, tx, u, string(events.Delayed))
+		}
+	}
 	if known {
-		state, found, err := applyStatus(ctx, tx, statusReport{
-			Channel: ev.Channel, Key: ev.Key, Ref: ev.Status.Ref,
-			To: to, Code: ev.Status.Code, Words: ev.Status.Words, At: sentAt(ev),
-		})
+		state, found, err := applyStatus(ctx, tx, report)
 		switch {
 		case err != nil:
 			return err

@@ -27,24 +27,36 @@ RETURNING event_id`
 
 // sqlWaiting finds the updates whose target is there now: those of this batch,
 // and those that waited for this batch's messages. A target is a client's
-// message by its own key, or one of ours by the provider's id of an attempt.
+// message by its own key, or one of ours by the provider's id of an attempt or,
+// for statuses, by our own reference of it.
 const sqlWaiting = `
 WITH target AS (
     SELECT DISTINCT channel_id, chat, message
       FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (channel_id, chat, message)
      WHERE chat <> '' AND message <> ''
+), echoed AS (
+    SELECT DISTINCT u.id, d.message_id, d.chat_id
+      FROM unnest($1::uuid[], $4::text[]) AS t (channel_id, ref)
+      JOIN parley_attempts a ON a.ref = nullif(t.ref, '')::uuid AND a.channel_id = t.channel_id
+      JOIN parley_deliveries d ON d.id = a.delivery_id
+      JOIN parley_updates u ON u.channel_id = t.channel_id AND u.event -> 'status' ->> 'ref' = t.ref AND u.applied_at IS NULL
+     WHERE t.ref <> ''
+), found AS (
+    SELECT u.id, coalesce(m.id, d.message_id) AS message_id, coalesce(m.chat_id, d.chat_id) AS chat_id
+      FROM target t
+      JOIN parley_updates u ON u.channel_id = t.channel_id AND u.provider_chat = t.chat
+       AND u.provider_message = t.message AND u.applied_at IS NULL
+      LEFT JOIN crm_chat_messages m ON m.channel_id = u.channel_id AND m.provider_chat = u.provider_chat
+       AND m.provider_message = u.provider_message AND m.part = u.part AND m.provider_message IS NOT NULL
+      LEFT JOIN parley_attempts a ON a.channel_id = u.channel_id AND a.provider_chat = u.provider_chat
+       AND a.provider_id = u.provider_message AND a.provider_id IS NOT NULL
+      LEFT JOIN parley_deliveries d ON d.id = a.delivery_id
+     WHERE coalesce(m.id, d.message_id) IS NOT NULL
+    UNION ALL
+    SELECT id, message_id, chat_id FROM echoed
 )
-SELECT u.id, u.kind, u.tenant_id, u.accepted_at, u.event,
-       coalesce(m.id, d.message_id) AS message_id, coalesce(m.chat_id, d.chat_id) AS chat_id
-  FROM target t
-  JOIN parley_updates u ON u.channel_id = t.channel_id AND u.provider_chat = t.chat
-   AND u.provider_message = t.message AND u.applied_at IS NULL
-  LEFT JOIN crm_chat_messages m ON m.channel_id = u.channel_id AND m.provider_chat = u.provider_chat
-   AND m.provider_message = u.provider_message AND m.part = u.part AND m.provider_message IS NOT NULL
-  LEFT JOIN parley_attempts a ON a.channel_id = u.channel_id AND a.provider_chat = u.provider_chat
-   AND a.provider_id = u.provider_message AND a.provider_id IS NOT NULL
-  LEFT JOIN parley_deliveries d ON d.id = a.delivery_id
- WHERE coalesce(m.id, d.message_id) IS NOT NULL
+SELECT DISTINCT ON (u.id) u.id, u.kind, u.tenant_id, u.accepted_at, u.event, f.message_id, f.chat_id
+  FROM found f JOIN parley_updates u ON u.id = f.id
  ORDER BY u.id`
 
 // waitingUpdate is an update that can be applied now.
@@ -135,20 +147,22 @@ func updateKey(ev *events.Inbound) string {
 	return ev.ProviderEvent
 }
 
-// targets collects the messages whose waiting updates may be applied.
-type targets struct{ channels, chats, messages []string }
+// targets collects the messages whose waiting updates may be applied: by the
+// provider's key, or by our own reference of an attempt.
+type targets struct{ channels, chats, messages, refs []string }
 
 func (t *targets) add(ev *events.Inbound) {
 	t.channels = append(t.channels, string(ev.Channel))
 	t.chats = append(t.chats, ev.Key.Chat)
 	t.messages = append(t.messages, ev.Key.Message)
+	t.refs = append(t.refs, statusRef(ev))
 }
 
 func (t *targets) apply(ctx context.Context, tx pgx.Tx) error {
 	if len(t.channels) == 0 {
 		return nil
 	}
-	rows, err := tx.Query(ctx, sqlWaiting, t.channels, t.chats, t.messages)
+	rows, err := tx.Query(ctx, sqlWaiting, t.channels, t.chats, t.messages, t.refs)
 	if err != nil {
 		return err
 	}

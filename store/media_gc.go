@@ -45,17 +45,17 @@ func (db *DB) SweepUploads(ctx context.Context, age time.Duration) (removed int6
 		for _, id := range ids {
 			// One by one: a message, or another program's table, may have got one
 			// meanwhile, and its foreign key says so.
+			var gone int64
 			err := db.asWorker(ctx, func(tx pgx.Tx) error {
 				tag, err := tx.Exec(ctx, "DELETE FROM core_uploads WHERE id = $1", id)
-				removed += tag.RowsAffected()
+				gone = tag.RowsAffected()
 				return err
 			})
-			if IsConstraintError(err) {
-				removed--
-				continue
-			}
-			if err != nil {
+			if err != nil && !IsConstraintError(err) {
 				return removed, fmt.Errorf("removing an unused file's row: %w", err)
+			}
+			if err == nil {
+				removed += gone
 			}
 		}
 	}

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -82,6 +84,78 @@ func applyStatus(ctx context.Context, tx pgx.Tx, r statusReport) (to inbox.Deliv
 		return "", true, nil // proof of one part; the message is still on its way
 	}
 	return next, true, nil
+}
+
+// applyDelay keeps why a provider has not delivered yet: it still tries, so only
+// the words change, and only of what the person does not have.
+func applyDelay(ctx context.Context, tx pgx.Tx, r statusReport) (changed bool, err error) {
+	t, err := findStatusTarget(ctx, tx, r)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	tag, err := tx.Exec(ctx, `
+		UPDATE parley_deliveries SET code = nullif($2, ''), words = nullif($3, ''), updated_at = clock_timestamp()
+		 WHERE id = $1 AND state IN ('queued', 'sending', 'uncertain', 'sent')`,
+		t.Delivery, clean(r.Code, maxProviderID), clean(cmp.Or(r.Words, "The provider could not deliver it yet and keeps trying."), maxWords))
+	return tag.RowsAffected() > 0, err
+}
+
+// statusRef is the reference by which a status names our attempt, empty when it
+// holds none that could be ours.
+func statusRef(ev *events.Inbound) string {
+	if ev.Kind != events.StatusChanged || ev.Status == nil {
+		return ""
+	}
+	if _, err := uuid.Parse(ev.Status.Ref); err != nil || len(ev.Status.Ref) != len(uuid.Nil.String()) {
+		return ""
+	}
+	return ev.Status.Ref
+}
+
+// sqlMissed finds updates of what we sent whose attempt is there, though nobody
+// saw both: the update was stored in the same instant as its settlement. They
+// are few, for what waits is given up after an hour.
+const sqlMissed = `
+SELECT u.event
+  FROM parley_updates u
+ WHERE u.channel_id = ANY ($1::uuid[]) AND u.applied_at IS NULL AND u.kind IN ('status', 'reaction')
+   AND (EXISTS (SELECT FROM parley_attempts a
+                 WHERE a.channel_id = u.channel_id AND a.provider_chat = u.provider_chat AND a.provider_id = u.provider_message)
+        OR EXISTS (SELECT FROM parley_attempts a
+                    WHERE a.channel_id = u.channel_id
+                      AND a.ref = CASE WHEN u.event -> 'status' ->> 'ref' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+                                       THEN (u.event -> 'status' ->> 'ref')::uuid END))
+ ORDER BY u.id LIMIT $2`
+
+// ApplyMissed applies up to limit statuses and reactions on these channels that
+// were stored in the same instant as the settlement of what they are about, so
+// that neither transaction saw the other. It returns how many it looked at; what
+// cannot be applied goes on waiting, and is given up with everything that waits.
+func (db *DB) ApplyMissed(ctx context.Context, channels []events.ChannelID, limit int) (int, error) {
+	ids := make([]string, len(channels))
+	for i, id := range channels {
+		ids[i] = string(id)
+	}
+	var missed []events.Inbound
+	err := db.asWorker(ctx, func(tx pgx.Tx) (err error) {
+		rows, _ := tx.Query(ctx, sqlMissed, ids, limit)
+		missed, err = pgx.CollectRows(rows, pgx.RowTo[events.Inbound])
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("looking for missed statuses: %w", err)
+	}
+	for i := range missed {
+		var t targets
+		t.add(&missed[i])
+		if err := db.asWorker(ctx, func(tx pgx.Tx) error { return applyWaiting(ctx, tx, t) }); err != nil {
+			return i, fmt.Errorf("applying a missed status: %w", err)
+		}
+	}
+	return len(missed), nil
 }
 
 // afterReport is the state and the number of accepted parts of a delivery after

@@ -27,8 +27,8 @@ func demoCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Try Parley: a server with stand-in providers and a first conversation",
-		Long: `Runs a server like serve, with a private PostgreSQL and NATS in the data folder, beside a stand-in for
-Telegram that you can play the clients of. Nothing leaves this machine. The next run goes on where this
+		Long: `Runs a server like serve, with a private PostgreSQL and NATS in the data folder, beside stand-ins for
+Telegram and Twilio (SMS and WhatsApp) that you can play the clients of. Nothing leaves this machine. The next run goes on where this
 one ended; remove the data folder to start over.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.config(cmd, a, demoDataDir())
@@ -77,6 +77,10 @@ func runDemo(ctx context.Context, cfg Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = d.telegram.Close() }()
+	if err := d.startTwilio(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = d.twilio.Close() }()
 	failed := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -104,6 +108,8 @@ type demo struct {
 	out      io.Writer
 	telegram *sandbox.Telegram
 	address  string
+	twilio   *sandbox.Twilio
+	twilioAt string
 }
 
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
@@ -118,25 +124,34 @@ func (d *demo) startStandIn(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("the stand-in for Telegram: %w", err)
 	}
+	if d.address, err = startWhereItWas(ctx, filepath.Join(d.cfg.DataDir, "sandbox.addr"), d.telegram.Start); err != nil {
+		return fmt.Errorf("the stand-in for Telegram: %w", err)
+	}
+	return nil
+}
+
+// startWhereItWas starts a stand-in at the address in a file, or at any, which it
+// writes there.
+func startWhereItWas(ctx context.Context, file string, start func(context.Context, string) (string, error)) (string, error) {
 	addr := "127.0.0.1:0"
-	file := filepath.Join(d.cfg.DataDir, "sandbox.addr")
 	last, err := os.ReadFile(file) //nolint:gosec // in the data folder
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("the stand-in's last address: %w", err)
+		return "", fmt.Errorf("its last address: %w", err)
 	}
 	if host, port, err := net.SplitHostPort(strings.TrimSpace(string(last))); err == nil && host == "127.0.0.1" {
 		addr = net.JoinHostPort(host, port)
 	}
-	if d.address, err = d.telegram.Start(ctx, addr); err != nil {
-		d.address, err = d.telegram.Start(ctx, "127.0.0.1:0")
+	base, err := start(ctx, addr)
+	if err != nil {
+		base, err = start(ctx, "127.0.0.1:0")
 	}
 	if err != nil {
-		return fmt.Errorf("the stand-in for Telegram: %w", err)
+		return "", err
 	}
-	if u, err := url.Parse(d.address); err == nil {
-		return os.WriteFile(file, []byte(u.Host+"\n"), 0o600)
+	if u, err := url.Parse(base); err == nil {
+		return base, os.WriteFile(file, []byte(u.Host+"\n"), 0o600)
 	}
-	return nil
+	return base, nil
 }
 
 // play connects the stand-in and, on the first run, lets a client write and an
@@ -148,6 +163,9 @@ func (d *demo) play(ctx context.Context, r *Running) error {
 	}
 	first, err := d.connect(ctx, r.Desk, tenant.ID)
 	if err != nil {
+		return err
+	}
+	if err := d.connectTwilio(ctx, r.Desk, tenant.ID); err != nil {
 		return err
 	}
 	if first {
@@ -255,6 +273,7 @@ func (d *demo) where(r *Running) {
 		{"chat show 1", "one chat"},
 		{"chat reply 1 \"To Sweden as well.\"", "answer as an agent"},
 		{"sandbox phone anna", "what the client sees"},
+		{"sandbox say --on whatsapp bo \"Hi!\"", "another client, on WhatsApp or sms"},
 		{"chat tail", "follow what happens"},
 		{"audit", "prove that nothing was lost"},
 	} {

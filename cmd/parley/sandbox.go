@@ -22,8 +22,9 @@ func sandboxCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "Play the clients' side of a demo",
-		Long:  "Plays the people at the other end of the demo's stand-in for Telegram. A name makes a person.",
+		Long:  "Plays the people at the other end of the demo's stand-ins. A name makes a person.",
 		Example: `  parley sandbox say anna "Is my order on its way?"
+  parley sandbox say --on whatsapp bo "Do you ship to Norway?"
   parley sandbox phone anna`,
 	}
 	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
@@ -75,11 +76,15 @@ func (s *standIn) ask(ctx context.Context, method, path string, in []byte, out a
 }
 
 func sandboxSayCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var on string
+	cmd := &cobra.Command{
 		Use:   "say WHO TEXT",
 		Short: "Write to the business as a client",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if on != onTelegram {
+				return a.sayOnTwilio(cmd, on, args[0], args[1])
+			}
 			s, err := a.standIn(cmd.Context())
 			if err != nil {
 				return err
@@ -101,14 +106,20 @@ func sandboxSayCmd(a *app) *cobra.Command {
 			return err
 		},
 	}
+	addOn(cmd, &on)
+	return cmd
 }
 
 func sandboxPhoneCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var on string
+	cmd := &cobra.Command{
 		Use:   "phone WHO",
 		Short: "Show what a client sees",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if on != onTelegram {
+				return a.phoneOnTwilio(cmd, on, args[0])
+			}
 			s, err := a.standIn(cmd.Context())
 			if err != nil {
 				return err
@@ -123,6 +134,8 @@ func sandboxPhoneCmd(a *app) *cobra.Command {
 			return printPhone(cmd.OutOrStdout(), args[0], messages)
 		},
 	}
+	addOn(cmd, &on)
+	return cmd
 }
 
 func printPhone(out io.Writer, who string, messages []sandbox.PhoneMessage) error {

@@ -16,7 +16,7 @@ import (
 )
 
 // file makes a request whose answer is no JSON, or whose body is none.
-func (w *world) file(method, path, body string, header ...string) (*http.Response, string) {
+func (w *world) file(method, path, body string, header ...string) (status int, head http.Header, content string) {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, "http://parley"+path, strings.NewReader(body))
 	if err != nil {
@@ -34,7 +34,7 @@ func (w *world) file(method, path, body string, header ...string) (*http.Respons
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return res, string(data)
+	return res.StatusCode, res.Header, string(data)
 }
 
 func TestUploadsAndReplies(t *testing.T) {
@@ -83,18 +83,18 @@ func TestUploadsAndReplies(t *testing.T) {
 		t.Errorf("messages are %+v", page.Items)
 	}
 
-	res, got := w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/content", photo.ID), "")
-	if res.StatusCode != 200 || got != picture.String() || !strings.HasPrefix(res.Header.Get("Content-Disposition"), "attachment") ||
-		!strings.Contains(res.Header.Get("Content-Security-Policy"), "sandbox") || res.Header.Get("X-Content-Type-Options") != "nosniff" {
-		t.Errorf("downloaded %d bytes, %v", len(got), res.Header)
+	status, head, got := w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/content", photo.ID), "")
+	if status != 200 || got != picture.String() || !strings.HasPrefix(head.Get("Content-Disposition"), "attachment") ||
+		!strings.Contains(head.Get("Content-Security-Policy"), "sandbox") || head.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("downloaded %d bytes, %v", len(got), head)
 	}
-	res, got = w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/content?inline=true", text.ID), "", "Range", "bytes=4-")
-	if res.StatusCode != 206 || got != "here" || !strings.HasPrefix(res.Header.Get("Content-Disposition"), "inline") {
-		t.Errorf("a range is %s %q, %v", res.Status, got, res.Header)
+	status, head, got = w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/content?inline=true", text.ID), "", "Range", "bytes=4-")
+	if status != 206 || got != "here" || !strings.HasPrefix(head.Get("Content-Disposition"), "inline") {
+		t.Errorf("a range is %d %q, %v", status, got, head)
 	}
-	res, got = w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/thumbnail", photo.ID), "")
-	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "image/jpeg" || !strings.HasPrefix(got, "\xff\xd8") {
-		t.Errorf("the small picture is %s, %v", res.Status, res.Header)
+	status, head, got = w.file("GET", fmt.Sprintf("/api/v1/uploads/%d/thumbnail", photo.ID), "")
+	if status != 200 || head.Get("Content-Type") != "image/jpeg" || !strings.HasPrefix(got, "\xff\xd8") {
+		t.Errorf("the small picture is %d, %v", status, head)
 	}
 	w.do("GET", fmt.Sprintf("/api/v1/uploads/%d/thumbnail", text.ID), "", 404, &p)
 	w.do("POST", fmt.Sprintf("/api/v1/messages/%d/refetch", m.ID), "", 200, nil)
@@ -127,9 +127,9 @@ func TestUploadProblems(t *testing.T) {
 		{"POST", "/api/v1/uploads", strings.Repeat("x", 2<<20), 422, inbox.Invalid, "larger than 1 MB"},
 		{"POST", "/api/v1/messages/999/refetch", "", 404, inbox.NotFound, "no message 999"},
 	} {
-		res, body := w.file(tt.method, tt.path, tt.body, acme...)
-		if res.StatusCode != tt.status || !strings.Contains(body, `"code":"`+string(tt.code)+`"`) || !strings.Contains(body, tt.says) {
-			t.Errorf("%s %s: %s %s", tt.method, tt.path, res.Status, body)
+		status, _, body := w.file(tt.method, tt.path, tt.body, acme...)
+		if status != tt.status || !strings.Contains(body, `"code":"`+string(tt.code)+`"`) || !strings.Contains(body, tt.says) {
+			t.Errorf("%s %s: %d %s", tt.method, tt.path, status, body)
 		}
 	}
 	json := []string{"Parley-Tenant", string(w.tenant.ID), "Content-Type", "application/json"}
@@ -141,9 +141,9 @@ func TestUploadProblems(t *testing.T) {
 		`{"seen":1,"attachments":[` + many + `]}`:               "attachments",
 		`{"seen":1,"attachments":[99999999999999]}`:             "no file",
 	} {
-		res, got := w.file("POST", "/api/v1/chats/1/messages", body, json...)
-		if res.StatusCode < 400 || res.StatusCode >= 500 || !strings.Contains(got, says) {
-			t.Errorf("%s: %s %s", body, res.Status, got)
+		status, _, got := w.file("POST", "/api/v1/chats/1/messages", body, json...)
+		if status < 400 || status >= 500 || !strings.Contains(got, says) {
+			t.Errorf("%s: %d %s", body, status, got)
 		}
 	}
 }

@@ -242,11 +242,25 @@ func (d *Dispatcher) poll(ctx context.Context) {
 			continue
 		}
 		counted = time.Now()
+		d.applyMissed(ctx, channels)
 		depths, err := d.db.QueueDepths(ctx, channels)
 		if err != nil {
 			continue
 		}
 		d.metrics.depths(depths, d.transportOf)
+	}
+}
+
+// missedAtOnce bounds one look at statuses that crossed their settlement.
+const missedAtOnce = 100
+
+// applyMissed applies statuses that were stored in the same instant as the
+// settlement of their message, so that neither saw the other.
+func (d *Dispatcher) applyMissed(ctx context.Context, channels []events.ChannelID) {
+	n, err := d.db.ApplyMissed(ctx, channels, missedAtOnce)
+	d.metrics.missed.Add(float64(n))
+	if err != nil && ctx.Err() == nil {
+		d.log.WarnContext(ctx, "statuses that crossed their settlement wait", slog.Any("error", err))
 	}
 }
 

@@ -25,6 +25,7 @@ type metrics struct {
 	batch     prometheus.Histogram
 	takenOver prometheus.Counter
 	late      prometheus.Counter
+	missed    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -70,13 +71,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		late: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: name("late_answers_total"), Help: "Answers of providers that came after the deadline or the lease, and settled what was uncertain.",
 		}),
+		missed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: name("crossed_statuses_total"), Help: "Statuses stored in the same instant as their message's settlement, and applied later.",
+		}),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.sends, m.duration, m.depth, m.oldest, m.latency, m.held, m.fenced, m.failed, m.turns, m.batch, m.takenOver, m.late,
+		m.sends, m.duration, m.depth, m.oldest, m.latency, m.held, m.fenced, m.failed, m.turns, m.batch, m.takenOver, m.late, m.missed,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

@@ -178,11 +178,15 @@ func (f *Fetcher) judge(j *store.MediaJob, err error) verdict {
 	}
 	switch {
 	case errors.Is(err, errTooLarge):
-		return verdict{code: "too_large", final: true,
-			words: fmt.Sprintf("The file%s is too large: up to %s are kept.", size, inWords(f.opts.Library.opts.MaxBytes))}
+		return verdict{
+			code: "too_large", final: true,
+			words: fmt.Sprintf("The file%s is too large: up to %s are kept.", size, inWords(f.opts.Library.opts.MaxBytes)),
+		}
 	case errors.Is(err, transports.ErrMediaTooLarge):
-		return verdict{code: "too_large", final: true,
-			words: fmt.Sprintf("The file%s is larger than the provider hands out. Ask the client for a smaller one, or a link.", size)}
+		return verdict{
+			code: "too_large", final: true,
+			words: fmt.Sprintf("The file%s is larger than the provider hands out. Ask the client for a smaller one, or a link.", size),
+		}
 	case errors.Is(err, transports.ErrMediaGone):
 		return verdict{code: "gone", final: true, words: "The provider no longer has the file. Ask the client to send it again."}
 	case errors.Is(err, ErrNoPayload):

@@ -127,7 +127,7 @@ func (b *body) files() {
 
 func (b *body) file(p *part) events.Attachment {
 	a := events.Attachment{
-		Kind: kindOf(p.kind), Ref: p.path, Name: p.name, MIME: p.kind,
+		Kind: kindOf(p.kind), Ref: p.path, Name: p.name, MIME: clean(p.kind),
 		Size: p.size(), ContentID: p.contentID, InRaw: true,
 	}
 	if a.Kind == events.Photo && p.contentID != "" && p.disposition != "attachment" || b.shownInHTML(p) {

@@ -153,6 +153,9 @@ func polled(t *testing.T, bodies [][]byte) transports.Transport {
 
 const inboxName = "INBOX"
 
+// broken is a mail that the server cannot hand out.
+var broken = []byte("Subject: broken\r\n\r\n")
+
 type literal struct{ *bytes.Reader }
 
 func (l literal) Size() int64 { return l.Reader.Size() }
@@ -174,6 +177,9 @@ func (f *faithful) Fetch(w *imapserver.FetchWriter, set imap.NumSet, options *im
 		uid := imap.UID(i + 1)
 		if !uids.Contains(uid) {
 			continue
+		}
+		if string(body) == string(broken) && len(options.BodySection) > 0 {
+			return &imap.Error{Type: imap.StatusResponseTypeNo, Code: imap.ResponseCodeServerBug, Text: "the disk is tired"}
 		}
 		m := w.CreateMessage(uint32(uid))
 		m.WriteUID(uid)

@@ -39,6 +39,7 @@ type dovecot struct {
 	run         *daemon
 }
 
+// dovecotConf is what 2.3 and 2.4 read alike; the two others what they do not.
 const dovecotConf = `
 base_dir = %[1]s/run
 state_dir = %[1]s/state
@@ -46,9 +47,6 @@ log_path = %[1]s/dovecot.log
 protocols = imap lmtp
 listen = 127.0.0.1
 ssl = yes
-ssl_cert = <%[1]s/cert.pem
-ssl_key = <%[1]s/key.pem
-disable_plaintext_auth = no
 default_internal_user = %[2]s
 default_internal_group = %[3]s
 default_login_user = %[2]s
@@ -58,16 +56,6 @@ default_process_limit = 50
 default_client_limit = 200
 auth_mechanisms = plain login xoauth2
 auth_failure_delay = 0
-mail_location = maildir:%[1]s/mail/%%u
-%[7]s
-passdb {
-  driver = static
-  args = password=%[8]s
-}
-userdb {
-  driver = static
-  args = home=%[1]s/home/%%u
-}
 namespace inbox {
   inbox = yes
   separator = /
@@ -103,9 +91,63 @@ service lmtp {
 }
 `
 
-// startDovecot starts one and ends it with the test. Extra goes into its
-// configuration.
-func startDovecot(t testing.TB, extra string) *dovecot {
+const dovecot23 = `
+ssl_cert = <%[1]s/cert.pem
+ssl_key = <%[1]s/key.pem
+disable_plaintext_auth = no
+mail_location = maildir:%[1]s/mail/%%u
+%[3]s
+passdb {
+  driver = static
+  args = password=%[2]s
+}
+userdb {
+  driver = static
+  args = home=%[1]s/home/%%u
+}
+`
+
+const dovecot24 = `dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+ssl_server_cert_file = %[1]s/cert.pem
+ssl_server_key_file = %[1]s/key.pem
+auth_allow_cleartext = yes
+mail_driver = maildir
+mail_path = %[1]s/mail/%%{user}
+%[3]s
+passdb static {
+  password = %[2]s
+}
+userdb static {
+  fields {
+    home = %[1]s/home/%%{user}
+  }
+}
+`
+
+// isDovecot24 tells the version that changed the configuration's language.
+func isDovecot24(t testing.TB, program string) bool {
+	t.Helper()
+	out, err := exec.Command(program, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return !strings.HasPrefix(string(out), "2.3.") && !strings.HasPrefix(string(out), "2.2.")
+}
+
+// checkTokens makes the server ask that URL about access tokens.
+func checkTokens(t testing.TB, url string) string {
+	t.Helper()
+	conf := fmt.Sprintf("introspection_mode = get\nintrospection_url = %s/introspect?token=\nusername_attribute = email\nactive_attribute = active\nactive_value = true\n", url)
+	if isDovecot24(t, dovecotProgram(t)) {
+		return "oauth2 {\n" + conf + "}\npassdb oauth2 {\n mechanisms_filter = xoauth2\n}\n"
+	}
+	file := filepath.Join(serverDir(t), "oauth2.conf")
+	writeOwned(t, file, conf)
+	return "passdb {\n driver = oauth2\n mechanisms = xoauth2\n args = " + file + "\n}\n"
+}
+
+func dovecotProgram(t testing.TB) string {
 	t.Helper()
 	program, err := exec.LookPath("dovecot")
 	if err != nil {
@@ -114,11 +156,24 @@ func startDovecot(t testing.TB, extra string) *dovecot {
 	if !exists(program) {
 		t.Fatal("Dovecot is not installed: run deploy/install-deps.sh mail")
 	}
+	return program
+}
+
+// startDovecot starts one and ends it with the test. Extra goes into its
+// configuration.
+func startDovecot(t testing.TB, extra string) *dovecot {
+	t.Helper()
+	program := dovecotProgram(t)
 	d := &dovecot{dir: serverDir(t), imap: freePort(t), imaps: freePort(t), lmtp: freePort(t)}
 	who, group := unprivileged(t)
 	var key string
 	d.certificate, key = certificate(t)
-	conf := fmt.Sprintf(dovecotConf, d.dir, who, group, d.imap, d.imaps, d.lmtp, extra, password)
+	conf := fmt.Sprintf(dovecotConf, d.dir, who, group, d.imap, d.imaps, d.lmtp)
+	if isDovecot24(t, program) {
+		conf = fmt.Sprintf(dovecot24, d.dir, password, extra) + conf
+	} else {
+		conf = fmt.Sprintf(dovecot23, d.dir, password, extra) + conf
+	}
 	for name, content := range map[string]string{"dovecot.conf": conf, "cert.pem": d.certificate, "key.pem": key} {
 		writeOwned(t, filepath.Join(d.dir, name), content)
 	}

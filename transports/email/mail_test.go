@@ -21,7 +21,7 @@ import (
 func startPost(t testing.TB) (*dovecot, *postfix, map[string]string) {
 	t.Helper()
 	auth := freePort(t)
-	d := startDovecot(t, fmt.Sprintf("recipient_delimiter = +\nservice auth {\n inet_listener {\n  port = %d\n }\n}\n", auth))
+	d := startDovecot(t, fmt.Sprintf("recipient_delimiter = +\nservice auth {\n inet_listener sasl {\n  port = %d\n }\n}\n", auth))
 	p := startPostfix(t, d, auth)
 	return d, p, d.settings(map[string]string{
 		"smtp": fmt.Sprintf("127.0.0.1:%d", p.smtp), "smtp_security": "starttls", "ca": p.certificate,

@@ -479,9 +479,7 @@ func TestLogIn(t *testing.T) {
 		}
 	}))
 	defer tokens.Close()
-	oauth := filepath.Join(serverDir(t), "oauth2.conf")
-	writeOwned(t, oauth, fmt.Sprintf("introspection_mode = get\nintrospection_url = %s/introspect?token=\nusername_attribute = email\nactive_attribute = active\nactive_value = true\n", tokens.URL))
-	d := startDovecot(t, "passdb {\n driver = oauth2\n mechanisms = xoauth2\n args = "+oauth+"\n}\n")
+	d := startDovecot(t, checkTokens(t, tokens.URL))
 
 	try := func(settings, secrets map[string]string) error {
 		t.Helper()
@@ -530,4 +528,27 @@ func TestLogIn(t *testing.T) {
 	if err := try(withOAuth, map[string]string{"refresh_token": "refresh-2"}); !errors.Is(err, transports.ErrCredentials) || strings.Contains(err.Error(), "refresh-2") {
 		t.Errorf("a withdrawn refresh token: %v", err)
 	}
+}
+
+// TestMailThatCannotBeFetched wants a mail that the server stumbles over to be
+// shown as such, and those around it as ever.
+func TestMailThatCannotBeFetched(t *testing.T) {
+	t.Parallel()
+	var bodies [][]byte
+	for n := range 5 {
+		bodies = append(bodies, []byte(letter(n, "x")))
+	}
+	bodies[2] = broken
+	p := startPolling(t, polled(t, bodies).(*email.Mailbox), "")
+	evs := p.next(5)
+	for n, ev := range evs {
+		unreadable := ev.Content.Mail.Unreadable
+		if (n == 2) != strings.Contains(unreadable, "the disk is tired") {
+			t.Errorf("mail %d: %q", n, unreadable)
+		}
+	}
+	if again, err := newMailbox(t, nil, nil).Reparse(evs[2].Raw); err != nil || len(again) != 1 || again[0].Key != evs[2].Key || !evs[2].Key.Valid() {
+		t.Errorf("%v read again is %v, %v", evs[2].Key, again, err)
+	}
+	p.end()
 }

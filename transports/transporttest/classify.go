@@ -120,6 +120,8 @@ func fate(ev events.Inbound) verdict {
 		switch {
 		case ev.Content != nil && ev.Content.Type == events.Unsupported:
 			return unsupported
+		case ev.Content != nil && ev.Content.Mail != nil && ev.Content.Mail.Unreadable != "":
+			return unsupported // a mail that is shown as one that could not be read
 		case !ev.Key.Valid() || !ev.Person.Identity.Valid() || ev.Content == nil:
 			return refused
 		}

@@ -101,6 +101,15 @@ func Mutate(p Payload, number int) Mutant {
 // dice decide what is damaged, the same way for the same number.
 type dice struct{ *rand.Rand }
 
+// huge is how long something becomes: seldom as long as hugeBytes, for time is
+// better spent on more mutants.
+func (d *dice) huge() int {
+	if d.IntN(8) == 0 {
+		return hugeBytes
+	}
+	return 5_000
+}
+
 func pick[T any](d *dice, from []T) T { return from[d.IntN(len(from))] }
 
 // bytes damages a body without regard to its format.
@@ -136,7 +145,7 @@ func (d *dice) text(s string) (string, string) {
 	case 1:
 		return cutAt(s, d.IntN(len(s)+1)), "cut"
 	case 2:
-		return strings.Repeat(s+"x", hugeBytes/(len(s)+1)), "huge"
+		return strings.Repeat(s+"x", 1+d.huge()/(len(s)+1)), "huge"
 	case 3:
 		return insert(s, "\x00", d), "with NUL"
 	case 4:

@@ -222,7 +222,7 @@ func (d *dice) place(p place, others []place) string {
 		return fmt.Sprintf("nested %d deep", depth)
 	case 7:
 		if it.value.kind != 0 && len(it.value.items) > 0 {
-			copies := min(2_000, 1+hugeBytes/len(it.value.bytes()))
+			copies := min(2_000, 1+d.huge()/len(it.value.bytes()))
 			first := it.value.items
 			for range copies {
 				it.value.items = append(it.value.items, first...)

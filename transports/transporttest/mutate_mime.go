@@ -35,7 +35,7 @@ func (d *dice) mime(body []byte) ([]byte, string) {
 	case 3:
 		lines[at], damage = strings.ReplaceAll(line, "\r\n", pick(d, []string{"\n", "\r", "\r\r\n", "\n\r"})), "ended in another way"
 	case 4:
-		lines[at], damage = strings.Repeat("x", hugeBytes)+"\r\n", "huge"
+		lines[at], damage = strings.Repeat("x", d.huge())+"\r\n", "huge"
 	case 5:
 		lines, damage = lines[:at], "the last that came"
 	case 6:
@@ -75,7 +75,8 @@ func (d *dice) header(lines []string, at int) ([]byte, string) {
 		lines[at] = name + ":" + strings.Join(strings.Split(value, " "), "\r\n ") + "\r\n \r\n"
 		damage = "folded at each word"
 	case 6:
-		lines[at] = strings.Repeat(lines[at], 1_500)
+		// A mail of many megabytes shows nothing more.
+		lines[at] = strings.Repeat(cutAt(strings.TrimRight(lines[at], "\r\n"), 1<<10)+"\r\n", 1_500)
 		damage = "1500 times"
 	default:
 		spoiled, how := d.text(value)

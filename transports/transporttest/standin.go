@@ -48,8 +48,11 @@ const Untried = -1
 func (h Harness) standIn(t *testing.T) {
 	account, _ := h.account(t, Offline)
 	met := map[string]bool{}
-	for _, s := range h.parts(account.Capabilities()) {
+	parts := h.parts(account.Capabilities())
+	tried := 0 // fewer when go test was told to run some only
+	for _, s := range parts {
 		t.Run(s.name, func(t *testing.T) {
+			tried++
 			sent := h.recordSend(t, s)
 			if sent == nil {
 				return
@@ -80,7 +83,7 @@ func (h Harness) standIn(t *testing.T) {
 		})
 	}
 	for _, name := range slices.Sorted(maps.Keys(h.StandIn.Fields)) {
-		if !met[name] {
+		if !met[name] && tried == len(parts) {
 			t.Errorf("StandIn.Fields[%q] is in no request", name)
 		}
 	}

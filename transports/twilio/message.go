@@ -130,7 +130,7 @@ func (p *parser) attachments() []events.Attachment {
 func (p *parser) attachment(ref, kind string) events.Attachment {
 	a := events.Attachment{Kind: kindOf(kind), Ref: ref, MIME: kind}
 	if u, err := url.Parse(ref); err == nil {
-		if sid := path.Base(u.Path); strings.HasPrefix(sid, "ME") {
+		if sid := clean(path.Base(u.Path)); strings.HasPrefix(sid, "ME") {
 			a.UniqueRef = sid
 		}
 	}

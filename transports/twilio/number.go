@@ -83,7 +83,8 @@ const (
 //
 // Settings: "account_sid"; "from", a number in E.164, a short code or a sender
 // name; or "messaging_service_sid", or both; "api_url" (default [DefaultAPI]);
-// "webhook" auto (default) or manual, which leaves Twilio's own setting alone;
+// "webhook" auto (default) or manual, which leaves Twilio's own setting alone (a
+// messaging service has one webhook for all its senders: it belongs to one channel);
 // "mms" on or off (default on for messaging services and for numbers of the
 // countries where Twilio has MMS); "rate" in messages per second, 0 for no limit.
 func New(account transports.Account) (transports.Transport, error) {

@@ -21,6 +21,8 @@ const (
 	within = time.Minute
 	// near is in which distance there must be nothing for the opposite to be proven.
 	nearBefore, nearAfter = 10 * time.Second, 5 * time.Minute
+	// maxSkew is how far the clocks may be apart.
+	maxSkew = time.Hour
 	// settlePages bounds how far back is looked, in pages of settlePage.
 	settlePages, settlePage = 10, 100
 )
@@ -51,7 +53,7 @@ func (n *Number) Settle(ctx context.Context, sent transports.Outbound, at time.T
 		if seen++; seen > settlePages*settlePage {
 			return false
 		}
-		if made := it.created(); !made.IsZero() && made.Before(at.Add(-time.Hour)) {
+		if made := it.created(); !made.IsZero() && made.Before(at.Add(-nearBefore-maxSkew)) {
 			reached = true
 			return false
 		}
@@ -62,10 +64,11 @@ func (n *Number) Settle(ctx context.Context, sent transports.Outbound, at time.T
 		return transports.Receipt{}, err
 	}
 	reached = reached || seen <= settlePages*settlePage
-	if !clock.IsZero() {
-		at = at.Add(clock.Sub(began.Truncate(time.Second)))
+	ahead := clock.Sub(began.Truncate(time.Second))
+	if clock.IsZero() || ahead.Abs() > maxSkew {
+		return transports.Receipt{}, n.redact.error(op, fmt.Errorf("%w: this machine's clock and Twilio's cannot be compared", errUnclear))
 	}
-	return n.judge(op, sent, at, all, reached && began.Sub(at) > certainAfter)
+	return n.judge(op, sent, at.Add(ahead), all, reached && began.Sub(at) > certainAfter)
 }
 
 // judge looks for a send among what is listed. Complete says that the list would

@@ -41,6 +41,8 @@ func TestSettle(t *testing.T) {
 		{"older ones only", text(anna, "hi", "r"), 5 * time.Minute, []one{{"SM0", "outbound-api", number, "hi", "0", "", -time.Minute}}, 0, "none"},
 		{"later ones only", text(anna, "hi", "r"), 30 * time.Minute, []one{{"SM0", "outbound-api", number, "hi", "0", "", 20 * time.Minute}}, 0, "none"},
 		{"what she wrote only", text(anna, "hi", "r"), 5 * time.Minute, []one{{"SM0", "inbound", anna, "hi", "0", "", time.Second}}, 0, "none"},
+		{"nothing there, by a clock far off", text(anna, "hi", "r"), 5 * time.Minute, nil, 2 * time.Hour, ""},
+		{"there, by a clock far off", text(anna, "hi", "r"), 5 * time.Minute, []one{ours}, -2 * time.Hour, ""},
 		{"twice the same", text(anna, "hi", "r"), 5 * time.Minute, []one{later, ours}, 0, ""},
 		{"another text", text(anna, "ho", "r"), 5 * time.Minute, []one{ours}, 0, ""},
 		{"just before", text(anna, "hi", "r"), 5 * time.Minute, []one{{"SM0", "outbound-api", number, "hi", "0", "", -6 * time.Second}}, 0, ""},
@@ -93,8 +95,9 @@ func TestSettle(t *testing.T) {
 // TestPagesStayHome follows pages, but takes nothing of their addresses but the
 // query: the credentials go where they went before.
 func TestPagesStayHome(t *testing.T) {
+	date := http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}}
 	api := &fakeAPI{answers: []fakeAnswer{
-		{status: 200, body: `{"messages":[],"next_page_uri":"https://evil.example/2010-04-01/x?Page=1&PageToken=PASM1"}`},
+		{status: 200, header: date, body: `{"messages":[],"next_page_uri":"https://evil.example/2010-04-01/x?Page=1&PageToken=PASM1"}`},
 		{status: 200, body: `{"messages":[],"next_page_uri":null}`},
 	}}
 	if _, err := newNumber(t, api.client(), events.SMS).Settle(t.Context(), text(anna, "hi", "r"), time.Now().Add(-time.Hour)); !errors.Is(err, transports.ErrNotFound) {
@@ -102,5 +105,14 @@ func TestPagesStayHome(t *testing.T) {
 	}
 	if got := api.took(); len(got) != 2 || !strings.HasPrefix(got[1], "GET https://api.twilio.com/2010-04-01/Accounts/"+accountSID+"/Messages.json?Page=1&PageToken=PASM1\n") {
 		t.Errorf("asked for %q", got)
+	}
+}
+
+// TestNoProofWithoutAClock takes a list of no known time for nothing.
+func TestNoProofWithoutAClock(t *testing.T) {
+	api := &fakeAPI{answers: []fakeAnswer{{status: 200, body: `{"messages":[],"next_page_uri":null}`}}}
+	_, err := newNumber(t, api.client(), events.SMS).Settle(t.Context(), text(anna, "hi", "r"), time.Now().Add(-time.Hour))
+	if err == nil || errors.Is(err, transports.ErrNotFound) {
+		t.Errorf("got %v", err)
 	}
 }
