@@ -225,7 +225,7 @@ func untilRouted(ctx context.Context, t *testing.T, db *store.DB, bus *jetstream
 		}
 		behind := len(parts) != len(streams)
 		for i := range parts {
-			behind = behind || uint64(parts[i].LastSeq) < streams[i].LastSeq //nolint:gosec // sequences count from 0
+			behind = behind || uint64(parts[i].LastSeq) < streams[i].LastSeq
 		}
 		if !behind {
 			return
