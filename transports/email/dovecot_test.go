@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -408,6 +409,9 @@ func unprivileged(t testing.TB) (name, group string) {
 	return who.Username, g.Name
 }
 
+// givenPorts are those that some test's server has, or is about to take.
+var givenPorts sync.Map
+
 // freePort is one below those that the system hands out for outgoing
 // connections, so that none of these takes it before the server does.
 func freePort(t testing.TB) int {
@@ -418,6 +422,9 @@ func freePort(t testing.TB) int {
 			t.Fatal(err)
 		}
 		port := 20_000 + int(n.Int64())
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			_ = l.Close()

@@ -332,16 +332,20 @@ func (c *cutConn) Read(p []byte) (int, error) {
 func TestCutMidFetch(t *testing.T) {
 	t.Parallel()
 	d := startDovecot(t, "")
-	const mails = 60
-	var want []int
+	const mails = 80 // two batches and a half
+	var (
+		all  []string
+		want []int
+	)
 	for n := range mails {
-		d.deliver(t, letter(n, strings.Repeat("large\r\n", 20_000)))
+		all = append(all, letter(n, strings.Repeat("large\r\n", 3000)))
 		want = append(want, n)
 	}
+	d.deliver(t, all...)
 	settings := d.settings(map[string]string{"since": "2020-01-01", "sent": "off"})
-	// A batch is 4 MB of mails, so that each connection gets through one and breaks
-	// within the second.
-	m := newMailbox(t, settings, cutting(6<<20))
+	// Each connection gets through one batch of 32 mails, and breaks within the
+	// second.
+	m := newMailbox(t, settings, cutting(1<<20))
 	var got []events.Inbound
 	cursor, cuts := "", 0
 	for len(got) < mails {

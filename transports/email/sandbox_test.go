@@ -29,7 +29,7 @@ func TestStandIn(t *testing.T) {
 	go func() { served <- s.Serve(at[0], at[1]) }()
 	t.Cleanup(func() {
 		_ = s.Close()
-		_ = <-served
+		t.Log("the stand-in ended:", <-served)
 	})
 	settings := map[string]string{
 		"imap": at[0].Addr().String(), "smtp": at[1].Addr().String(), "sent": "Sent", "save_sent": "on", "authserv_id": "sandbox.example",

@@ -21,7 +21,7 @@ import (
 const (
 	smtpCommandTime = time.Minute
 	smtpDataTime    = 5 * time.Minute
-	appendTime      = 15 * time.Second
+	appendTime      = 10 * time.Second
 )
 
 // stage is how far a send got.
