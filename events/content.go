@@ -81,8 +81,10 @@ type Attachment struct {
 	Ref string `json:"ref,omitempty"`
 	// UniqueRef is the same for the same bytes where the provider says so.
 	UniqueRef string `json:"unique_ref,omitempty"`
-	Name      string `json:"name,omitempty"`
-	MIME      string `json:"mime,omitempty"`
+	// Preview is the Ref of a small picture of it, where the provider makes one.
+	Preview string `json:"preview,omitempty"`
+	Name    string `json:"name,omitempty"`
+	MIME    string `json:"mime,omitempty"`
 	// Size is in bytes, 0 when the provider does not say.
 	Size   int64 `json:"size,omitempty"`
 	Width  int   `json:"width,omitempty"`

@@ -43,4 +43,18 @@ type Route struct {
 	// Unreachable says why the provider refuses to deliver, empty when it does
 	// not.
 	Unreachable string `json:"unreachable,omitempty"`
+	Paused      bool   `json:"paused,omitempty"`
+	// State says whether a message can go this way now, and Reason in words why
+	// it cannot.
+	State  RouteState `json:"state,omitempty"`
+	Reason string     `json:"reason,omitempty"`
+	// WindowEndsAt is when free text is no longer taken, nil when it always is.
+	WindowEndsAt *time.Time `json:"window_ends_at,omitempty"`
+	// Can is what the account can do, nil when nobody asked.
+	Can *Abilities `json:"can,omitempty"`
+
+	// window is when the client's last message counts from, trouble why the
+	// account cannot send.
+	window  *time.Time
+	trouble string
 }

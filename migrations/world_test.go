@@ -35,6 +35,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	w.passport = one[string](s, "INSERT INTO core_passports DEFAULT VALUES RETURNING id::text")
 	w.channel = one[string](s, `INSERT INTO parley_channels (transport, name, mode, webhook_path)
 		VALUES ('sms', 'Shop', 'webhook', gen_random_uuid()::text) RETURNING id::text`)
+	s.exec("INSERT INTO parley_senders (channel_id, state, version) VALUES ($1, 'connected', 1)", w.channel)
 	s.exec("INSERT INTO crm_message_templates (template) VALUES ('We open at nine.')")
 	s.exec(`INSERT INTO parley_ignored (stream_partition, stream_seq, channel_id, event_id, reason, accepted_at)
 		VALUES (1, $1, $2, gen_random_uuid(), 'typing', now())`, w.streamSeq(), w.channel)
@@ -43,6 +44,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	s.exec(`INSERT INTO parley_updates (channel_id, kind, provider_event, event, event_id, accepted_at, stream_partition, stream_seq)
 		VALUES ($1, 'edit', 'waiting', '{}', gen_random_uuid(), now(), 2, $2)`, w.channel, w.streamSeq())
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
+	s.seedAccess(w)
 	return w
 }
 

@@ -193,25 +193,32 @@ func (db *DB) Chat(ctx context.Context, tenant events.TenantID, id int64) (chat 
 type route struct {
 	inbox.Route
 	member string
-	paused bool
 }
 
 // routesOf lists the ways to a chat's client, the best first: where they can be
 // reached, and wrote last.
 func routesOf(ctx context.Context, tx pgx.Tx, chat int64) ([]route, error) {
+	// A channel that the provider refused takes no more while something waits to
+	// try it again.
 	rows, _ := tx.Query(ctx, `
 		SELECT m.id::text, ch.id::text, ch.name, m.transport, m.address, last.created_at,
 		       CASE WHEN m.unreachable_at IS NULL THEN '' ELSE coalesce(nullif(m.unreachable_why, ''), 'unreachable') END,
-		       ch.paused_at IS NOT NULL
+		       ch.paused_at IS NOT NULL, last.sent_at,
+		       CASE WHEN s.state = 'needs_attention' AND EXISTS (SELECT FROM parley_lanes l WHERE l.channel_id = ch.id)
+		            THEN coalesce(nullif(s.words, ''), 'the provider refuses it') ELSE '' END
 		  FROM crm_chat_members m
 		  JOIN parley_channels ch ON ch.id = m.channel_id
+		  LEFT JOIN parley_senders s ON s.channel_id = ch.id
 		  LEFT JOIN LATERAL (
-			SELECT i.created_at FROM crm_chat_messages i
-			 WHERE i.chat_id = m.chat_id AND i.sender_id = m.id ORDER BY i.seq DESC LIMIT 1) last ON true
+			SELECT i.created_at, i.sent_at FROM crm_chat_messages i
+			 WHERE i.chat_id = m.chat_id AND i.sender_id = m.id AND i.direction = 'in' ORDER BY i.seq DESC LIMIT 1) last ON true
 		 WHERE m.chat_id = $1 AND m.client_id IS NOT NULL AND m.address <> ''
 		 ORDER BY m.unreachable_at IS NOT NULL, ch.paused_at IS NOT NULL, last.created_at DESC NULLS LAST, m.created_at, m.id`, chat)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r route, err error) {
-		err = row.Scan(&r.member, &r.Channel, &r.Name, &r.Transport, &r.Address, &r.LastInboundAt, &r.Unreachable, &r.paused)
+		var sent *time.Time
+		var trouble string
+		err = row.Scan(&r.member, &r.Channel, &r.Name, &r.Transport, &r.Address, &r.LastInboundAt, &r.Unreachable, &r.Paused, &sent, &trouble)
+		r.Know(sent, trouble)
 		return r, err
 	})
 }

@@ -23,16 +23,18 @@ type newDelivery struct {
 	Lane   string
 	// ReplyTo is the provider's id of the message answered, or empty.
 	ReplyTo string
+	// Template is sent instead of the text, nil for none.
+	Template *inbox.Template
 }
 
 // enqueueDelivery queues a message for sending and wakes its channel's
 // dispatcher once tx commits. Only this makes a message leave.
 func enqueueDelivery(ctx context.Context, tx pgx.Tx, d newDelivery) (id int64, err error) {
 	err = tx.QueryRow(ctx, `
-		INSERT INTO parley_deliveries (tenant_id, message_id, chat_id, channel_id, member_id, lane, reply_to)
-		VALUES (coalesce(nullif($1, '')::uuid, parley_tenant()), $2, $3, $4, $5, $6, nullif($7, ''))
+		INSERT INTO parley_deliveries (tenant_id, message_id, chat_id, channel_id, member_id, lane, reply_to, template)
+		VALUES (coalesce(nullif($1, '')::uuid, parley_tenant()), $2, $3, $4, $5, $6, nullif($7, ''), $8)
 		RETURNING id`,
-		string(d.Tenant), d.Message, d.Chat, string(d.Channel), d.Member, d.Lane, d.ReplyTo).Scan(&id)
+		string(d.Tenant), d.Message, d.Chat, string(d.Channel), d.Member, d.Lane, d.ReplyTo, d.Template).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("queueing message %d: %w", d.Message, err)
 	}

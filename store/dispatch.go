@@ -69,7 +69,9 @@ type Head struct {
 	Content []byte
 	// Split is what an earlier claim stored, or nil.
 	Split []byte
-	Files []HeadFile
+	// Template is an inbox.Template as JSON that is sent instead, or nil.
+	Template []byte
+	Files    []HeadFile
 	// Gone is true when the person's member is no longer there. Unreachable says
 	// why they cannot be written to, empty when they can.
 	Gone        bool
@@ -297,7 +299,7 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	var files []byte
 	h := &l.head
 	err = row.Scan(&h.Lane, &l.dueAt, &l.deliveries, &l.at, &id, &tenant, &message, &state, &dueAt, &holdsUntil, &created,
-		&replyTo, &parts, &attempts, &h.Split, &text, &h.Content, &h.Gone, &h.Unreachable, &h.Blocked, &h.LastInboundAt, &files)
+		&replyTo, &parts, &attempts, &h.Split, &h.Template, &text, &h.Content, &h.Gone, &h.Unreachable, &h.Blocked, &h.LastInboundAt, &files)
 	if err != nil {
 		return l, err
 	}

@@ -93,7 +93,7 @@ WITH due AS MATERIALIZED (
 SELECT l.lane, l.due_at, l.deliveries, coalesce($2::timestamptz, statement_timestamp()),
        d.id, d.tenant_id::text, d.message_id, d.state, d.due_at, d.holds_lane_until, d.created_at, d.reply_to, d.parts_sent,
        1 + greatest(d.attempts, (SELECT max(a.attempt) FROM parley_attempts a WHERE a.delivery_id = d.id AND a.part = d.parts_sent)),
-       d.split, m.message, m.content,
+       d.split, d.template, m.message, m.content,
        p.id IS NULL,
        CASE WHEN p.unreachable_at IS NULL THEN '' ELSE coalesce(nullif(p.unreachable_why, ''), 'unreachable') END,
        c.blocked_at IS NOT NULL,

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,10 @@ type Reply struct {
 	// ReplyTo is the id of the message that is answered in particular, 0 for
 	// none.
 	ReplyTo int64
+	// Template is sent instead of the text, which is then only what is shown.
+	Template *inbox.Template
+	// Can is what the channels can do; what is not there is not limited.
+	Can map[events.ChannelID]inbox.Abilities
 }
 
 // Missed is the detail of a Stale error: what the agent has not seen.
@@ -95,17 +100,23 @@ func (r *Reply) validate() error {
 		return err
 	}
 	switch {
+	case r.Template != nil:
+		if err := validTemplate(r); err != nil {
+			return err
+		}
 	case strings.TrimSpace(r.Text) == "" && len(r.Uploads) == 0:
 		return &inbox.Error{Code: inbox.Invalid, Message: "The reply has no text.", Hint: "Write something."}
-	case len(r.Text) > MaxReply:
+	case r.Seen < 0:
+		return &inbox.Error{Code: inbox.Invalid, Message: "The seen seq is below 0."}
+	}
+	if len(r.Text) > MaxReply {
 		return &inbox.Error{
 			Code: inbox.Invalid, Message: fmt.Sprintf("The reply has %d bytes; %d is the most.", len(r.Text), MaxReply),
 			Hint: "Send it in several replies.",
 		}
-	case !utf8.ValidString(r.Text) || strings.ContainsRune(r.Text, 0):
+	}
+	if !utf8.ValidString(r.Text) || strings.ContainsRune(r.Text, 0) {
 		return &inbox.Error{Code: inbox.Invalid, Message: "The reply is not valid UTF-8 text.", Hint: "Send text, not a file."}
-	case r.Seen < 0:
-		return &inbox.Error{Code: inbox.Invalid, Message: "The seen seq is below 0."}
 	}
 	if r.Channel != "" {
 		if _, err := uuid.Parse(string(r.Channel)); err != nil {
@@ -154,14 +165,14 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 	if err != nil {
 		return inbox.Message{}, err
 	}
-	content := contentOf(r.Text, files)
+	content := contentOf(cmp.Or(r.Text, templateText(r.Template)), files)
 	content.ReplyTo = answered
 	id, seq, at, err := insertReply(ctx, tx, r, way, agent, content)
 	if err != nil {
 		return inbox.Message{}, err
 	}
 	d := newDelivery{
-		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address,
+		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address, Template: r.Template,
 	}
 	if answered != nil {
 		d.ReplyTo = answered.Message
@@ -209,10 +220,11 @@ func repeated(ctx context.Context, tx pgx.Tx, r Reply) (id int64, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT m.id, m.chat_id = $2 AND coalesce(m.content->>'text', '') = $3 AND ($4 = '' OR m.channel_id::text = $4)
 		       AND mb.user_id IS NOT DISTINCT FROM $5
+		       AND (SELECT d.template FROM parley_deliveries d WHERE d.message_id = m.id) IS NOT DISTINCT FROM $7::jsonb
 		       AND ARRAY(SELECT a.upload_id::bigint FROM crm_chat_message_attachments a WHERE a.message_id = m.id ORDER BY a.id) = $6::bigint[]
 		  FROM crm_chat_messages m JOIN crm_chat_members mb ON mb.id = m.sender_id
-		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, r.Text, strings.ToLower(string(r.Channel)), r.User,
-		append([]int64{}, r.Uploads...)).Scan(&id, &same)
+		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, cmp.Or(r.Text, templateText(r.Template)), strings.ToLower(string(r.Channel)), r.User,
+		append([]int64{}, r.Uploads...), r.Template).Scan(&id, &same)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -267,11 +279,11 @@ func chooseRoute(ctx context.Context, tx pgx.Tx, r Reply) (route, error) {
 				Hint: "A client can be answered once they have written on a connected channel.",
 			}
 		}
-		return usable(routes[0])
+		return usable(r, best(r, routes))
 	}
 	for _, way := range routes {
 		if strings.EqualFold(string(way.Channel), string(r.Channel)) {
-			return usable(way)
+			return usable(r, way)
 		}
 	}
 	var name string
@@ -296,17 +308,29 @@ func chooseRoute(ctx context.Context, tx pgx.Tx, r Reply) (route, error) {
 	return route{}, refused
 }
 
-func usable(way route) (route, error) {
-	switch {
-	case way.Unreachable != "":
-		return route{}, &inbox.Error{
-			Code: inbox.Refused, Message: fmt.Sprintf("The client cannot be reached on channel %q: %s.", way.Name, strings.TrimSuffix(way.Unreachable, ".")),
-			Hint: "Answer on another channel, or wait until they write there again.",
+// best is the first route that takes the reply, or the first of all, whose
+// refusal is then told.
+func best(r Reply, routes []route) route {
+	for _, way := range routes {
+		if _, err := usable(r, way); err == nil {
+			return way
 		}
-	case way.paused:
+	}
+	return routes[0]
+}
+
+// usable is the route unless a rule is known that forbids it: the dispatcher
+// would refuse it later.
+func usable(r Reply, way route) (route, error) {
+	can := r.Can[way.Channel]
+	way.Judge(can, false, time.Now())
+	if refused := way.Refusal(r.Template != nil); refused != nil {
+		return route{}, refused
+	}
+	if r.Template != nil && r.Can != nil && !can.Templates {
 		return route{}, &inbox.Error{
-			Code: inbox.Refused, Message: fmt.Sprintf("Channel %q is paused.", way.Name),
-			Hint: "Resume it, or answer on another channel.",
+			Code: inbox.Refused, Message: fmt.Sprintf("Channel %q takes no templates.", way.Name),
+			Hint: "Write a text instead, or answer on another channel.",
 		}
 	}
 	return way, nil

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,16 +183,22 @@ func printChat(out io.Writer, chat inbox.Chat, page api.Messages, newest bool) e
 		b.WriteString(" (blocked)")
 	}
 	b.WriteString("\n")
+	preferred := slices.IndexFunc(chat.Routes, func(r inbox.Route) bool { return r.State == inbox.RouteOpen })
 	for i, r := range chat.Routes {
 		fmt.Fprintf(&b, "  on %s (%s)", clean(r.Name), r.Transport)
 		switch {
+		case r.Reason != "":
+			b.WriteString(": " + clean(r.Reason))
 		case r.Unreachable != "":
 			b.WriteString(": " + clean(r.Unreachable))
 		case r.LastInboundAt != nil:
 			b.WriteString(", wrote " + when(*r.LastInboundAt, now))
 		}
-		if i == 0 && len(chat.Routes) > 1 && r.Unreachable == "" {
+		if i == preferred && len(chat.Routes) > 1 {
 			b.WriteString(", replies go here")
+		}
+		if r.WindowEndsAt != nil && r.State == inbox.RouteOpen {
+			b.WriteString(", until " + clock(*r.WindowEndsAt, now))
 		}
 		b.WriteString("\n")
 	}
@@ -244,7 +251,7 @@ func messageState(m inbox.Message) string {
 		if d.Parts > 1 && (d.State == inbox.Sending || d.State == inbox.Failed || d.State == inbox.Uncertain) {
 			state += fmt.Sprintf(" (%d of %d parts sent)", d.PartsSent, d.Parts)
 		}
-		if d.Words != "" && d.State != inbox.Sent && d.State != inbox.Delivered && d.State != inbox.Read {
+		if d.Words != "" && d.State != inbox.Delivered && d.State != inbox.Read {
 			state += ": " + oneLine(d.Words, 0)
 		}
 		parts = append(parts, state)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -69,10 +70,12 @@ func (d *demo) connectTwilio(ctx context.Context, dk *desk.Desk, tenant events.T
 		ch, err := dk.Channel(ctx, tenant, c.name)
 		switch {
 		case inbox.CodeOf(err) == inbox.NotFound:
-			_, err = dk.ChannelAdd(ctx, desk.NewChannel{
+			if _, err = dk.ChannelAdd(ctx, desk.NewChannel{
 				Tenant: tenant, Transport: c.transport, Name: c.name, Mode: events.Webhook, Country: "DE", Settings: settings,
 				Secrets: map[string]string{"auth_token": sandbox.DefaultTwilioToken},
-			})
+			}); err == nil {
+				err = d.awaitWebhook(ctx, settings["from"])
+			}
 		case err == nil && !maps.Equal(ch.Settings, settings):
 			if _, err = dk.Store.UpdateChannel(ctx, tenant, ch.ID, store.ChannelChange{Settings: settings}); err == nil {
 				err = dk.Project(ctx)
@@ -81,6 +84,20 @@ func (d *demo) connectTwilio(ctx context.Context, dk *desk.Desk, tenant events.T
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// awaitWebhook waits until the stand-in was told where to deliver: what people
+// write before, Twilio delivers to nobody.
+func (d *demo) awaitWebhook(ctx context.Context, from string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, errors.New("nobody told the stand-in for Twilio where to deliver; the log says why"))
+	defer cancel()
+	_, err := d.twilio.Await(ctx, func(e sandbox.TwilioEntry) bool {
+		return e.What == sandbox.LogCalled && strings.TrimPrefix(e.Sender, "whatsapp:") == from
+	})
+	if err != nil {
+		return context.Cause(ctx)
 	}
 	return nil
 }

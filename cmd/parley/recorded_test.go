@@ -169,7 +169,14 @@ func (r recordedPayloads) read(t *testing.T, account transports.Reparser) (all [
 		if err != nil || len(evs) == 0 {
 			t.Errorf("%s: %d events, %v", p.Name, len(evs), err)
 		}
-		all = append(all, evs...)
+		for _, ev := range evs {
+			// Who is proven to have written is another client than whoever writes in the
+			// same name without proof; which is which is for the tests of the store.
+			if ev.Content != nil && ev.Content.Mail != nil && ev.Content.Mail.DMARC == "pass" {
+				continue
+			}
+			all = append(all, ev)
+		}
 	}
 	return all
 }
@@ -218,7 +225,7 @@ func untilRouted(ctx context.Context, t *testing.T, db *store.DB, bus *jetstream
 		}
 		behind := len(parts) != len(streams)
 		for i := range parts {
-			behind = behind || uint64(parts[i].LastSeq) < streams[i].LastSeq //nolint:gosec // sequences count from 0
+			behind = behind || uint64(parts[i].LastSeq) < streams[i].LastSeq
 		}
 		if !behind {
 			return

@@ -74,9 +74,36 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 				}
 				return check(ctx, t)
 			},
+			Abilities: func(ch events.Channel, secrets map[string]string) (inbox.Abilities, error) {
+				t, err := build(ch, secrets)
+				if err != nil {
+					return inbox.Abilities{}, err
+				}
+				return abilities(t.Capabilities()), nil
+			},
 		}
 	}
 	return all
+}
+
+// abilities is what an agent needs to know of an account's capabilities.
+func abilities(caps transports.Capabilities) inbox.Abilities {
+	can := inbox.Abilities{
+		Replies: caps.Replies, Edits: caps.Edits, Reactions: caps.Reactions, Templates: caps.Templates, Mail: caps.Mail,
+		MaxText: caps.MaxText, MaxCaption: caps.MaxCaption,
+		Fits: func(text string, caption bool) bool {
+			if caption {
+				caps := caps
+				caps.MaxText = caps.MaxCaption
+				return len(transports.Split(text, nil, caps)) == 1
+			}
+			return len(transports.Split(text, nil, caps)) == 1
+		},
+	}
+	if caps.ReplyWindow != transports.NoReplyWindow {
+		can.ReplyWindow = max(caps.ReplyWindow, 1) // no window at all is one that is over
+	}
+	return can
 }
 
 func check(ctx context.Context, t transports.Transport) (desk.Report, error) {

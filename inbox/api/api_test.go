@@ -139,7 +139,7 @@ func TestProblems(t *testing.T) {
 
 	w.exec("UPDATE crm_clients SET blocked_at = now()")
 	var p api.Problem
-	w.do("POST", "/api/v1/chats/1/messages", `{"text":"hi","seen":1}`, 403, &p)
+	w.do("POST", "/api/v1/chats/1/messages", `{"text":"hi","seen":1}`, 409, &p)
 	if p.Code != inbox.Refused {
 		t.Errorf("problem is %+v", p)
 	}

@@ -22,8 +22,8 @@ type Channel struct {
 	Country   string             `json:"country,omitempty"`
 	Settings  map[string]string  `json:"settings,omitempty"`
 	Paused    bool               `json:"paused"`
-	// State is what the gateway last reported.
-	State     events.HealthState `json:"state,omitempty" doc:"What the gateway last reported; absent when nothing yet." enum:"connected,degraded,needs_attention"`
+	// State is the worse of what gateway and dispatcher last reported.
+	State     events.HealthState `json:"state,omitempty" doc:"The worse of what gateway and dispatcher last reported; absent when nothing yet." enum:"connected,degraded,needs_attention"`
 	Since     *time.Time         `json:"since,omitempty" doc:"Since when it is in that state."`
 	Error     string             `json:"error,omitempty" doc:"Why it is not connected, in plain words."`
 	CreatedAt time.Time          `json:"created_at"`

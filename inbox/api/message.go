@@ -55,12 +55,16 @@ func (a *api) messages(h huma.API) {
 			ReplyTo int64  `json:"reply_to,omitempty" minimum:"1" doc:"Id of the message that is answered in particular."`
 			// Attachments are uploads.
 			Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
+			// Template replaces the text.
+			Template *inbox.Template `json:"template,omitempty" doc:"An approved template to send instead of the text, which is then only what is shown."`
 		}
 	}
 	handle(a, h, huma.Operation{
 		OperationID: "reply", Method: http.MethodPost, Path: "/api/v1/chats/{chat}/messages", Summary: "Reply to the client",
 		Description: "Stores the message and queues its delivery. A reply that did not see the client's or a colleague's newest " +
-			"message is refused with 409 and the code stale, and data says what was missed.",
+			"message is refused with 409 and the code stale, and data says what was missed. What cannot be sent now (the client is " +
+			"blocked, opted out or unreachable, the reply window is over, the channel is paused or needs attention) is refused with " +
+			"409 and the code refused, in words; data says the route's state.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *reply) (inbox.Message, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
@@ -70,7 +74,7 @@ func (a *api) messages(h huma.API) {
 		b := &in.Body
 		return a.Desk.Reply(ctx, desk.Reply{
 			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
-			Key: in.Key, ReplyTo: b.ReplyTo,
+			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template,
 		})
 	})
 }

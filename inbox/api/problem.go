@@ -47,7 +47,7 @@ var statusOf = map[inbox.Code]int{
 	inbox.NotFound:     http.StatusNotFound,
 	inbox.Conflict:     http.StatusConflict,
 	inbox.Stale:        http.StatusConflict,
-	inbox.Refused:      http.StatusForbidden,
+	inbox.Refused:      http.StatusConflict,
 	inbox.Unavailable:  http.StatusServiceUnavailable,
 	inbox.Unauthorized: http.StatusUnauthorized,
 	Internal:           http.StatusInternalServerError,

@@ -256,15 +256,43 @@ type ChannelCheck struct {
 	Words []string
 }
 
-// Health is what the gateways last said about each channel of any tenant that
-// they have looked at.
+// Health is how each channel of any tenant fares, as far as a gateway or a
+// dispatcher has looked at it: the worse of what the two last said. With an error
+// it holds what could be read.
 func (d *Desk) Health(ctx context.Context) (map[events.ChannelID]events.ChannelHealth, error) {
-	all, err := d.Bus.Health(ctx)
+	all, busErr := d.Bus.Health(ctx)
 	byID := make(map[events.ChannelID]events.ChannelHealth, len(all))
 	for _, h := range all {
 		byID[h.Channel] = h
 	}
-	return byID, err
+	senders, dbErr := d.Store.SenderHealth(ctx)
+	for _, s := range senders {
+		h, ok := byID[s.Channel]
+		if !ok {
+			h = events.ChannelHealth{Channel: s.Channel, Pending: -1}
+		}
+		if badness(s.State) > badness(h.State) {
+			h.State, h.Since, h.Error = s.State, s.Since, ""
+			if s.Words != "" {
+				h.Error = "sending: " + s.Words
+			}
+			byID[s.Channel] = h
+		}
+	}
+	return byID, errors.Join(busErr, dbErr)
+}
+
+// badness orders the states of a channel.
+func badness(s events.HealthState) int {
+	switch s {
+	case events.Connected:
+		return 1
+	case events.Degraded:
+		return 2
+	case events.NeedsAttention:
+		return 3
+	}
+	return 0
 }
 
 // ChannelCheck asks the gateway and the provider how a channel fares. That the

@@ -13,9 +13,14 @@ func (d *Desk) Chats(ctx context.Context, tenant events.TenantID, page store.Cha
 	return d.Store.Chats(ctx, tenant, page)
 }
 
-// Chat returns one chat with the ways to reach its client.
+// Chat returns one chat with the ways to reach its client, and whether each is
+// open.
 func (d *Desk) Chat(ctx context.Context, tenant events.TenantID, id int64) (inbox.Chat, error) {
-	return d.Store.Chat(ctx, tenant, id)
+	chat, err := d.Store.Chat(ctx, tenant, id)
+	if err != nil {
+		return chat, err
+	}
+	return chat, d.judge(ctx, tenant, &chat)
 }
 
 // Messages lists a chat's messages; see [store.DB.Messages].

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"parley/events"
@@ -36,6 +37,10 @@ type Desk struct {
 	// Files keeps the files of messages; nil where there is no blob store.
 	Files  *media.Library
 	Logger *slog.Logger
+
+	mu sync.Mutex
+	// can is what the channels of each tenant can do.
+	can map[events.TenantID]known
 }
 
 // Adapter is what the desk needs to know of a transport to connect a channel.
@@ -52,6 +57,9 @@ type Adapter struct {
 	// Check asks the provider who we are. Its error wraps ErrCredentials when the
 	// provider refused them.
 	Check func(ctx context.Context, ch events.Channel, secrets map[string]string) (Report, error)
+	// Abilities says what an account can do, without any I/O. Nil limits nothing
+	// in advance.
+	Abilities func(ch events.Channel, secrets map[string]string) (inbox.Abilities, error)
 }
 
 // Report is what a provider says about an account.

@@ -20,6 +20,7 @@ const projectTimeout = 5 * time.Second
 // project tells the gateways about a committed change. A failure is not the
 // caller's: the change is stored, and ProjectChannels makes up for it.
 func (d *Desk) project(ctx context.Context, ch store.Channel) {
+	d.forgetAbilities(ch.Tenant)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), projectTimeout)
 	defer cancel()
 	if err := d.Bus.PutChannel(ctx, ch.Channel); err != nil {

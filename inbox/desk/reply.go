@@ -29,6 +29,8 @@ type Reply struct {
 	Key string
 	// ReplyTo is the id of the message answered in particular, 0 for none.
 	ReplyTo int64
+	// Template is sent instead of the text, nil for none.
+	Template *inbox.Template
 }
 
 // Reply stores a reply and queues its delivery; see [store.DB.Reply] for when
@@ -36,6 +38,7 @@ type Reply struct {
 func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 	out := store.Reply{
 		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, Uploads: r.Attachments, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
+		Template: r.Template,
 	}
 	if r.Channel != "" {
 		ch, err := d.Channel(ctx, r.Tenant, r.Channel)
@@ -50,6 +53,10 @@ func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 			return inbox.Message{}, err
 		}
 		out.User = operator.ID
+	}
+	var err error
+	if out.Can, err = d.abilities(ctx, r.Tenant); err != nil {
+		return inbox.Message{}, err
 	}
 	return d.Store.Reply(ctx, out)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -41,6 +42,7 @@ func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job
 			harmless:  r.adapter.caps.HarmlessResend,
 			queuedFor: h.Age, claimedAt: now,
 		}
+		jobs[i].template = m.template
 		// Only the first part quotes: the rest follows it anyway.
 		if r.adapter.caps.Replies && h.PartsSent == 0 {
 			jobs[i].replyTo = h.ReplyTo
@@ -63,7 +65,9 @@ func (r *runner) forbidden(h *store.Head) (code, words string) {
 	case h.Unreachable != "":
 		return "unreachable", fmt.Sprintf("The client cannot be reached here: %s. Answer on another channel, or wait until they write.",
 			strings.TrimSuffix(h.Unreachable, "."))
-	case caps.ReplyWindow == transports.NoReplyWindow:
+	case h.Template != nil && !caps.Templates:
+		return "no_templates", "This channel takes no templates. Write a text instead."
+	case h.Template != nil, caps.ReplyWindow == transports.NoReplyWindow:
 		return "", ""
 	case h.LastInboundAt == nil:
 		return "window_closed", "The client has never written here, so only an approved template may be sent."
@@ -89,6 +93,8 @@ type message struct {
 	// store is the split to remember, nil when it is remembered or there is only
 	// one part.
 	store []byte
+	// template is sent instead of the text, nil for none.
+	template *transports.Template
 }
 
 // storedPart is one part as parley_deliveries.split keeps it: its text, and
@@ -112,6 +118,9 @@ func (r *runner) split(h *store.Head) (message, error) {
 		if content.Text == "" && len(h.Files) == 0 {
 			content.Text = h.Text
 		}
+	}
+	if h.Template != nil {
+		return templated(h, &content)
 	}
 	files := r.files(h, &content)
 	if h.Split != nil {
@@ -141,6 +150,19 @@ func (r *runner) split(h *store.Head) (message, error) {
 		}
 	}
 	return m, nil
+}
+
+// templated is a message that the provider writes from a template. Its text is
+// what people see of it here.
+func templated(h *store.Head, content *events.Content) (message, error) {
+	var t inbox.Template
+	if err := json.Unmarshal(h.Template, &t); err != nil {
+		return message{}, errors.New("The message's template cannot be read, so it was not sent. Write it again.") //nolint:staticcheck // words for people
+	}
+	return message{
+		parts:    []transports.Part{{Text: content.Text}},
+		template: &transports.Template{ID: t.ID, Variables: t.Variables},
+	}, nil
 }
 
 // splitAgain reads a stored split.

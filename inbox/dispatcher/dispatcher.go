@@ -143,6 +143,11 @@ type Dispatcher struct {
 	// broken remembers the versions of channels whose adapters could not be
 	// built, so as to say so once; the supervisor's alone.
 	broken map[events.ChannelID]int64
+	// untold are healths that the database does not know yet; tell wakes who
+	// stores them.
+	healthMu sync.Mutex
+	untold   map[events.ChannelID]health
+	tell     chan struct{}
 	// look makes the supervisor look at the channels now.
 	look chan struct{}
 	// wg counts runners; late what waits for answers beyond the deadline, until
@@ -166,6 +171,7 @@ func New(opts Options) (*Dispatcher, error) {
 		life: life, end: end, look: make(chan struct{}, 1),
 		opts: opts, db: opts.Store, log: opts.Logger, metrics: m,
 		runners: make(map[events.ChannelID]*runner), broken: make(map[events.ChannelID]int64),
+		untold: make(map[events.ChannelID]health), tell: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -176,6 +182,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { d.listen(ctx) })
 	helpers.Go(func() { d.poll(ctx) })
+	helpers.Go(func() { d.tellHealth(ctx) })
 	d.supervise(ctx)
 	helpers.Wait()
 	d.wg.Wait()

@@ -81,8 +81,10 @@ func (g *gate) refused(now time.Time, words string) {
 	g.set(events.NeedsAttention, words)
 }
 
-// reset opens the gate for a changed channel.
+// reset opens the gate for a changed channel, whose state is to be found out
+// anew.
 func (g *gate) reset() {
+	g.state = ""
 	g.opensAt, g.probing, g.failures = time.Time{}, false, 0
 	g.pauses.Reset()
 }

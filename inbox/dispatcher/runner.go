@@ -94,7 +94,7 @@ func newRunner(d *Dispatcher, ch events.Channel, a adapter, lease store.Lease, u
 	}
 	r.leasedUntil.Store(until.UnixNano())
 	r.gate = newGate(&d.opts, func(state events.HealthState, words string) {
-		d.opts.OnHealth(ch, state, words)
+		d.fares(r.adapter.channel, state, words)
 	})
 	return r
 }

@@ -22,6 +22,8 @@ type job struct {
 	part    transports.Part
 	parts   int
 	replyTo string
+	// template is sent instead of the part's text, nil for none.
+	template *transports.Template
 	// harmless is the account's HarmlessResend.
 	harmless bool
 	// queuedFor is how long the delivery had been queued at claimedAt.
@@ -43,7 +45,7 @@ func (r *runner) start(j job, ref uuid.UUID) {
 	r.busy[j.lane] = j
 	r.rates.take(j.claimedAt, j.lane)
 	sender := r.adapter.sender
-	out := transports.Outbound{To: j.lane, Part: j.part, ReplyTo: j.replyTo, Ref: ref.String()}
+	out := transports.Outbound{To: j.lane, Part: j.part, ReplyTo: j.replyTo, Ref: ref.String(), Template: j.template}
 	go func() { r.answers <- r.send(sender, j, out) }()
 }
 

@@ -217,6 +217,7 @@ func (d *Dispatcher) change(r *runner, ch events.Channel) {
 		return
 	}
 	r.version = ch.Version
+	d.fares(ch, "", "")
 	r.adapt(a)
 }
 
@@ -241,6 +242,7 @@ func (d *Dispatcher) take(ctx context.Context, ch events.Channel) error {
 	}
 	r := newRunner(d, ch, a, lease, asked.Add(d.opts.LeaseTTL))
 	delete(d.broken, ch.ID)
+	d.fares(ch, "", "")
 	d.mu.Lock()
 	d.runners[ch.ID] = r
 	d.mu.Unlock()
@@ -256,8 +258,10 @@ func (d *Dispatcher) take(ctx context.Context, ch events.Channel) error {
 
 // adapter is a channel's transport, as far as sending is concerned.
 type adapter struct {
-	sender transports.Sender
-	caps   transports.Capabilities
+	// channel is the version of it that the adapter was built from.
+	channel events.Channel
+	sender  transports.Sender
+	caps    transports.Capabilities
 }
 
 func (d *Dispatcher) build(ch events.Channel) (adapter, error) {
@@ -275,7 +279,7 @@ func (d *Dispatcher) build(ch events.Channel) (adapter, error) {
 	if !ok {
 		return adapter{}, errors.New("this kind of channel cannot send")
 	}
-	return adapter{sender: sender, caps: t.Capabilities()}, nil
+	return adapter{channel: ch, sender: sender, caps: t.Capabilities()}, nil
 }
 
 // cannotBuild says once per version why a channel cannot be sent on.
@@ -286,5 +290,5 @@ func (d *Dispatcher) cannotBuild(ch events.Channel, err error) {
 	d.broken[ch.ID] = ch.Version
 	d.log.Error("a channel cannot send until it is changed",
 		slog.String("channel", string(ch.ID)), slog.String("transport", string(ch.Transport)), slog.Any("error", err))
-	d.opts.OnHealth(ch, events.NeedsAttention, err.Error())
+	d.fares(ch, events.NeedsAttention, err.Error())
 }

@@ -149,13 +149,52 @@ func (f *Fetcher) fetch(ctx context.Context, j *store.MediaJob, ch events.Channe
 	if declared == "" {
 		declared = file.MIME
 	}
-	err = f.opts.Library.keep(ctx, j.Tenant, s, name, declared, func(u store.NewUpload) error {
+	var preview func() []byte
+	if j.Attachment.Preview != "" {
+		preview = func() []byte { return f.preview(ctx, ch, j.Attachment.Preview) }
+	}
+	err = f.opts.Library.keep(ctx, j.Tenant, s, name, declared, preview, func(u store.NewUpload) error {
 		return f.opts.DB.StoreMedia(ctx, j, u)
 	})
 	if err == nil {
 		f.metrics.bytes.WithLabelValues(string(ch.Transport)).Add(float64(s.size))
 	}
 	return own(err)
+}
+
+// Limits of a small picture that a provider made.
+const (
+	maxPreview  = 1 << 20
+	previewTime = 20 * time.Second
+)
+
+// preview fetches a small picture that the provider made, or nil: a file without
+// one is better than none.
+func (f *Fetcher) preview(ctx context.Context, ch events.Channel, ref string) []byte {
+	ctx, cancel := context.WithTimeout(ctx, previewTime)
+	defer cancel()
+	file, err := f.opts.Open(ctx, ch, events.Attachment{Kind: events.Photo, Ref: ref}, nil)
+	if err != nil {
+		f.log.DebugContext(ctx, "a file has no small picture", slog.Any("error", err))
+		return nil
+	}
+	closing := sync.OnceFunc(func() { _ = file.Close() })
+	defer closing()
+	defer context.AfterFunc(ctx, closing)()
+	s, err := spool(ctx, f.opts.Library.opts.TempDir, file, maxPreview)
+	if err != nil {
+		f.log.DebugContext(ctx, "a file's small picture could not be read", slog.Any("error", err))
+		return nil
+	}
+	defer func() { _ = s.Close() }()
+	l := f.opts.Library
+	select {
+	case l.decoding <- struct{}{}:
+		defer func() { <-l.decoding }()
+	case <-ctx.Done():
+		return nil
+	}
+	return shrunk(s, s.mime)
 }
 
 // verdict is what a failed try means.

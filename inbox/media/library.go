@@ -62,7 +62,7 @@ func (l *Library) Upload(ctx context.Context, tenant events.TenantID, name, decl
 	if s.size == 0 {
 		return inbox.Upload{}, &inbox.Error{Code: inbox.Invalid, Message: "The file is empty.", Hint: "Send one with something in it."}
 	}
-	err = l.keep(ctx, tenant, s, name, declared, func(u store.NewUpload) error {
+	err = l.keep(ctx, tenant, s, name, declared, nil, func(u store.NewUpload) error {
 		up, err = l.opts.DB.CreateUpload(ctx, tenant, u)
 		return err
 	})
@@ -70,8 +70,9 @@ func (l *Library) Upload(ctx context.Context, tenant events.TenantID, name, decl
 }
 
 // keep makes a file's bytes durable and then has its row written. The same bytes
-// are kept once per tenant.
-func (l *Library) keep(ctx context.Context, tenant events.TenantID, s *spooled, name, declared string, write func(store.NewUpload) error) error {
+// are kept once per tenant. Preview, which may be nil, finds a small picture of
+// what is no picture itself; it may find none.
+func (l *Library) keep(ctx context.Context, tenant events.TenantID, s *spooled, name, declared string, preview func() []byte, write func(store.NewUpload) error) error {
 	u := store.NewUpload{
 		Name: inbox.CleanFileName(name), MIME: typeOf(s.mime, declared), Size: s.size, SHA256: s.sha256,
 	}
@@ -89,6 +90,9 @@ func (l *Library) keep(ctx context.Context, tenant events.TenantID, s *spooled, 
 		return err
 	}
 	u.Width, u.Height = p.width, p.height
+	if _, readable := formatOf(s.mime); !readable && preview != nil {
+		p.small = preview()
+	}
 	u.BlobKey = store.NewMediaKey(tenant)
 	if err := l.opts.Blobs.Put(ctx, u.BlobKey, s); err != nil {
 		return err

@@ -148,6 +148,39 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// What is no picture gets the provider's small one, if it has a good one.
+func TestProvidersPreview(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for ref, content := range map[string]string{
+		"video": "\x00\x00\x00\x18ftypmp42 one", "other": "\x00\x00\x00\x18ftypmp42 two", "third": "\x00\x00\x00\x18ftypmp42 three",
+		"small": aPNG(t, 90, 60), "odd": "no picture",
+	} {
+		w.hasBytes(ref, content)
+	}
+	w.sends(w.channel, "1", nil,
+		events.Attachment{Kind: events.Video, Ref: "video", Preview: "small"},
+		events.Attachment{Kind: events.Video, Ref: "other", Preview: "odd"},
+		events.Attachment{Kind: events.Video, Ref: "third", Preview: "gone"},
+	)
+	w.fetch()
+	w.settled()
+	files := w.message().Attachments
+	for i, want := range []bool{true, false, false} {
+		if files[i].State != inbox.FileStored || files[i].Thumbnail != want {
+			t.Errorf("file %d is %+v", i, files[i])
+		}
+	}
+	f, err := w.lib.Open(t.Context(), w.Tenant, files[0].Upload, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if img, err := jpeg.Decode(f); err != nil || img.Bounds().Dx() != 90 {
+		t.Errorf("the small picture is %v, %v", img, err)
+	}
+}
+
 // What no message has goes, after a while and not before; what is others' stays.
 func TestSweep(t *testing.T) {
 	t.Parallel()

@@ -106,6 +106,32 @@ func look(r io.ReadSeeker, mime string) (p picture) {
 	return p
 }
 
+// shrunk makes a small picture of an image, however small that is; nil when it
+// cannot.
+func shrunk(r io.ReadSeeker, mime string) (small []byte) {
+	defer func() {
+		if recover() != nil { // as in look
+			small = nil
+		}
+	}()
+	f, ok := formatOf(mime)
+	if !ok {
+		return nil
+	}
+	c, err := fromStart(r, f.config)
+	if err != nil || c.Width > maxEdge || c.Height > maxEdge || int64(c.Width)*int64(c.Height)*f.cost(c) > decodeBudget {
+		return nil
+	}
+	img, err := fromStart(r, f.decode)
+	if err != nil {
+		return nil
+	}
+	if small, err = shrink(img, 1); err != nil {
+		return nil
+	}
+	return small
+}
+
 func fromStart[T any](r io.ReadSeeker, f func(io.Reader) (T, error)) (T, error) {
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		var zero T

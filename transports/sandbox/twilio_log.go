@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// What a log entry of [Twilio] records, besides LogSent, LogRefused, LogWrote and
-// LogDelivered.
+// What a log entry of [Twilio] records, besides LogSent, LogRefused, LogWrote,
+// LogDelivered, and LogCalled when a sender was told where to deliver.
 const (
 	// LogStatus: a message of the account moved on, and was called back about.
 	LogStatus = "status"

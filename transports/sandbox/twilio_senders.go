@@ -61,6 +61,7 @@ func (t *Twilio) serveSetNumber(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 			s.Webhook = to[0]
+			t.log.add(TwilioEntry{What: LogCalled, Sender: s.Address, Status: "webhook"})
 		}
 		writeTwilio(w, http.StatusOK, map[string]any{"sid": s.sid, "friendly_name": s.Address, "phone_number": s.Address, "sms_url": s.Webhook, "sms_method": "POST"})
 		return
@@ -101,6 +102,7 @@ func (t *Twilio) serveSetService(w http.ResponseWriter, r *http.Request) {
 	}
 	if to, given := r.PostForm["InboundRequestUrl"]; given {
 		s.Webhook = to[0]
+		t.log.add(TwilioEntry{What: LogCalled, Sender: sid, Status: "webhook"})
 	}
 	if own := r.PostForm.Get("UseInboundWebhookOnNumber"); own != "" {
 		s.onNumber = own == "true"
@@ -156,6 +158,7 @@ func (t *Twilio) serveSetSender(w http.ResponseWriter, r *http.Request) {
 	for _, s := range t.senders {
 		if s.sid == r.PathValue("sender") {
 			s.Webhook = change.Webhook.URL
+			t.log.add(TwilioEntry{What: LogCalled, Sender: s.Address, Status: "webhook"})
 			writeTwilio(w, http.StatusAccepted, s.resource())
 			return
 		}

@@ -176,6 +176,9 @@ func (p *parser) attach(c *events.Content, kind events.ContentType, f *file) {
 	if a.Name == "" && kind == events.Audio {
 		a.Name = p.clean(strings.Trim(f.Performer+" - "+f.Title, " -"))
 	}
+	if f.Thumbnail != nil {
+		a.Preview = p.clean(f.Thumbnail.FileID)
+	}
 	c.Type = kind
 	c.Attachments = []events.Attachment{a}
 }

@@ -129,6 +129,10 @@ type (
 		MIMEType     string `json:"mime_type"`
 		FileSize     int64  `json:"file_size"`
 		Emoji        string `json:"emoji"`
+		// Thumbnail is a PhotoSize.
+		Thumbnail *struct {
+			FileID string `json:"file_id"`
+		} `json:"thumbnail"`
 	}
 
 	story struct {

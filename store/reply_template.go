@@ -1,0 +1,49 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"parley/inbox"
+)
+
+// limits of a template: those of Twilio's Content API, amply
+// (https://www.twilio.com/docs/content/using-variables-with-content-api).
+const (
+	maxTemplateID        = 256
+	maxTemplateVariables = 100
+	maxTemplateBytes     = 16 << 10
+)
+
+// validTemplate refuses what no provider takes for a template.
+func validTemplate(r *Reply) error {
+	t := r.Template
+	size := 0
+	usable := true
+	for name, value := range t.Variables {
+		size += len(name) + len(value)
+		usable = usable && name != "" && utf8.ValidString(name+value) && !strings.ContainsRune(name+value, 0)
+	}
+	switch {
+	case strings.TrimSpace(t.ID) == "" || len(t.ID) > maxTemplateID || !utf8.ValidString(t.ID) || strings.ContainsRune(t.ID, 0):
+		return &inbox.Error{Code: inbox.Invalid, Message: "The template has no usable id.", Hint: "Give the provider's id of an approved template."}
+	case len(t.Variables) > maxTemplateVariables || size > maxTemplateBytes || !usable:
+		return &inbox.Error{
+			Code:    inbox.Invalid,
+			Message: fmt.Sprintf("The template's variables are not text, or more than %d or than %d bytes.", maxTemplateVariables, maxTemplateBytes),
+			Hint:    "Give each variable a name and a short text.",
+		}
+	case len(r.Uploads) > 0:
+		return &inbox.Error{Code: inbox.Invalid, Message: "A template carries no files of its own.", Hint: "Leave the files out, or the template."}
+	}
+	return nil
+}
+
+// templateText is what is shown of a template whose words are not known.
+func templateText(t *inbox.Template) string {
+	if t == nil {
+		return ""
+	}
+	return "[template " + t.ID + "]"
+}
