@@ -26,22 +26,24 @@ const tokenEnv = "PARLEY_CHANNEL_TOKEN" //nolint:gosec // its name
 
 func channelAddCmd(a *app) *cobra.Command {
 	var name, mode, apiURL, country, tokenFile string
-	var settings map[string]string
+	var settings, secretFiles map[string]string
 	var noCheck bool
 	cmd := &cobra.Command{
 		Use:   "add TRANSPORT",
 		Short: "Connect an account, such as a Telegram bot",
-		Long: `Connects an account. Its token is read from --token-file (- is the standard input) or from
-` + tokenEnv + `; never from the command line, which the process list shows.
+		Long: `Connects an account. Its token, or password, is read from --token-file (- is the standard input) or from
+` + tokenEnv + `; never from the command line, which the process list shows. Further secrets come from
+--secret-file. docs/channels.md has what each transport needs.
 
-The provider is asked whether the token is right before anything is stored.`,
+The provider is asked whether all is right before anything is stored.`,
 		Example: `  parley channel add telegram --name Support --token-file bot.token
   pass show telegram-bot | parley channel add telegram --token-file -
+  parley channel add email --token-file password --setting address=help@example.org --setting imap=mail.example.org --setting smtp=mail.example.org
   parley channel add whatsapp --token-file auth.token --setting account_sid=AC… --setting from=+15005550007`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			transport := strings.ToLower(args[0])
-			token, err := readToken(cmd, tokenFile)
+			secrets, err := readSecrets(cmd, events.Transport(transport), tokenFile, secretFiles)
 			if err != nil {
 				return err
 			}
@@ -54,12 +56,8 @@ The provider is asked whether the token is right before anything is stored.`,
 				}
 				settings["api_url"] = apiURL
 			}
-			secret := "token"
-			if known, ok := adapters()[events.Transport(transport)]; ok && len(known.secrets) > 0 {
-				secret = known.secrets[0]
-			}
 			in := map[string]any{
-				"transport": transport, "name": name, "settings": settings, "secrets": map[string]string{secret: token}, "unchecked": noCheck,
+				"transport": transport, "name": name, "settings": settings, "secrets": secrets, "unchecked": noCheck,
 			}
 			if mode != "" {
 				in["mode"] = mode
@@ -92,12 +90,39 @@ The provider is asked whether the token is right before anything is stored.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "what people call it (default: the transport)")
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "file with the account's token; - is the standard input")
+	cmd.Flags().StringToStringVar(&secretFiles, "secret-file", nil, "further secret of the adapter, name=file")
 	cmd.Flags().StringVar(&mode, "mode", "", "polling or webhook (default: the transport's usual way)")
 	cmd.Flags().StringVar(&apiURL, "api-url", "", "base URL of the provider's API, for one of your own")
 	cmd.Flags().StringVar(&country, "country", "", "region of phone numbers without prefix, such as DE")
 	cmd.Flags().StringToStringVar(&settings, "setting", nil, "further setting of the adapter, name=value")
 	cmd.Flags().BoolVar(&noCheck, "no-check", false, "do not ask the provider whether the token is right")
 	return cmd
+}
+
+// readSecrets reads the token and the further secrets. Where those are all there
+// is, no token is needed.
+func readSecrets(cmd *cobra.Command, transport events.Transport, tokenFile string, files map[string]string) (map[string]string, error) {
+	secrets := make(map[string]string, 1+len(files))
+	for name, file := range files {
+		text, err := readToken(cmd, file)
+		if err != nil {
+			return nil, fmt.Errorf("secret %s: %w", name, err)
+		}
+		secrets[name] = text
+	}
+	if tokenFile == "" && len(files) > 0 {
+		return secrets, nil
+	}
+	token, err := readToken(cmd, tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	name := adapters()[transport].token
+	if name == "" {
+		name = "token" // of a transport that the server will say it does not have
+	}
+	secrets[name] = token
+	return secrets, nil
 }
 
 // maxToken is far above any provider's token.

@@ -25,16 +25,18 @@ type adapter struct {
 	// secrets a person supplies, and the one that Parley makes up.
 	secrets       []string
 	webhookSecret string
-	mode          events.ChannelMode
+	// token is the secret that --token-file holds.
+	token string
+	mode  events.ChannelMode
 }
 
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
 	return map[events.Transport]adapter{
-		events.Email:    {factory: email.New, webhookSecret: "reply_key", mode: events.Polling},
-		events.SMS:      {factory: twilio.New, secrets: []string{"auth_token"}, mode: events.Webhook},
-		events.WhatsApp: {factory: twilio.New, secrets: []string{"auth_token"}, mode: events.Webhook},
-		events.Telegram: {factory: telegram.New, secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
+		events.Email:    {factory: email.New, token: "password", webhookSecret: "reply_key", mode: events.Polling},
+		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, mode: events.Webhook},
+		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, mode: events.Webhook},
+		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
 	}
 }
 
