@@ -208,7 +208,7 @@ func routesOf(ctx context.Context, tx pgx.Tx, chat int64) ([]route, error) {
 		            THEN coalesce(nullif(s.words, ''), 'the provider refuses it') ELSE '' END
 		  FROM crm_chat_members m
 		  JOIN parley_channels ch ON ch.id = m.channel_id
-		  LEFT JOIN parley_senders s ON s.channel_id = ch.id
+		  LEFT JOIN parley_senders s ON s.tenant_id = ch.tenant_id AND s.channel_id = ch.id
 		  LEFT JOIN LATERAL (
 			SELECT i.created_at, i.sent_at FROM crm_chat_messages i
 			 WHERE i.chat_id = m.chat_id AND i.sender_id = m.id AND i.direction = 'in' ORDER BY i.seq DESC LIMIT 1) last ON true

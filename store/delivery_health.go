@@ -25,7 +25,7 @@ func (db *DB) PutSenderHealth(ctx context.Context, ch events.Channel, state even
 	_, err := db.worker.Exec(ctx, `
 		INSERT INTO parley_senders AS s (channel_id, tenant_id, state, words, version)
 		SELECT id, tenant_id, $2, $3, $4 FROM parley_channels WHERE id = $1
-		ON CONFLICT (channel_id) DO UPDATE
+		ON CONFLICT (tenant_id, channel_id) DO UPDATE
 		   SET state = excluded.state, words = excluded.words, version = excluded.version,
 		       since = CASE WHEN s.state = excluded.state THEN s.since ELSE excluded.since END
 		 WHERE s.version <= excluded.version`,
@@ -39,7 +39,8 @@ func (db *DB) PutSenderHealth(ctx context.Context, ch events.Channel, state even
 // ForgetSenderHealth forgets how older versions of a channel fared: what was
 // wrong may have been put right.
 func (db *DB) ForgetSenderHealth(ctx context.Context, ch events.Channel) error {
-	_, err := db.worker.Exec(ctx, "DELETE FROM parley_senders WHERE channel_id = $1 AND version < $2", string(ch.ID), ch.Version)
+	_, err := db.worker.Exec(ctx, `
+		DELETE FROM parley_senders WHERE tenant_id = $1 AND channel_id = $2 AND version < $3`, string(ch.Tenant), string(ch.ID), ch.Version)
 	if err != nil {
 		return fmt.Errorf("forgetting a channel's health: %w", err)
 	}
