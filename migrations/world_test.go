@@ -44,7 +44,6 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	s.exec(`INSERT INTO parley_updates (channel_id, kind, provider_event, event, event_id, accepted_at, stream_partition, stream_seq)
 		VALUES ($1, 'edit', 'waiting', '{}', gen_random_uuid(), now(), 2, $2)`, w.channel, w.streamSeq())
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
-	s.seedAccess(w)
 	return w
 }
 
