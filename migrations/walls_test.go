@@ -14,6 +14,7 @@ var noTenant = map[string]string{
 	"parley_migrations": "which migrations were applied",
 	"parley_partitions": "a partition of the bus carries events of all tenants",
 	"parley_leases":     "which process does what",
+	"parley_throttle":   "hashes of accounts and addresses that failed to log in; the API cannot read them",
 	"parley_erasures":   "counts by partition, kept after the tenant is gone; the API cannot read them",
 }
 

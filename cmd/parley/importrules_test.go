@@ -54,10 +54,11 @@ var parleyRules = rules{
 		"inbox":            {"events"},
 		"inbox/router":     {"inbox", "events", "events/jetstream", "store"},
 		"inbox/media":      {"inbox", "events", "transports", "store"},
+		"inbox/access":     {"inbox", "events", "store"},
 		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "store"},
 		"inbox/dispatcher": {"inbox", "events", "transports", "store"},
 		// Agents' pages and the API never see the bus or the database driver.
-		"inbox/api": {"inbox", "inbox/desk", "inbox/media", "events", "store"},
+		"inbox/api": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},
 		"inbox/web": {"inbox", "inbox/desk", "inbox/media", "events", "store"},
 
 		"store":                   {"inbox", "events", "migrations"},

@@ -1,0 +1,234 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/store"
+)
+
+// How long things last.
+const (
+	SessionLife    = 30 * 24 * time.Hour
+	SessionIdle    = 3 * 24 * time.Hour
+	InvitationLife = 3 * 24 * time.Hour
+	ResetLife      = 24 * time.Hour
+	MaxTokenLife   = 366 * 24 * time.Hour
+)
+
+// hashesAtOnce bounds the memory that passwords take: each takes as much as its
+// cost says.
+const hashesAtOnce = 4
+
+// Guard lets people and programs in. Make one with NewGuard.
+type Guard struct {
+	db    *store.DB
+	keys  *inbox.Keyring
+	cost  Cost
+	now   func() time.Time
+	decoy func() string
+	turns chan struct{}
+}
+
+// GuardOptions are what a Guard works with; DB and Keyring are required.
+type GuardOptions struct {
+	DB *store.DB
+	// Keyring seals second factors.
+	Keyring *inbox.Keyring
+	// Cost is DefaultCost when zero.
+	Cost Cost
+	// Now is the clock, time.Now when nil.
+	Now func() time.Time
+}
+
+// NewGuard makes a Guard.
+func NewGuard(o GuardOptions) *Guard {
+	g := &Guard{db: o.DB, keys: o.Keyring, cost: o.Cost, now: o.Now, turns: make(chan struct{}, hashesAtOnce)}
+	if g.cost == (Cost{}) {
+		g.cost = DefaultCost()
+	}
+	if g.now == nil {
+		g.now = time.Now
+	}
+	// What unknown accounts are checked against, so that they take as long.
+	g.decoy = sync.OnceValue(func() string { return HashPassword("", g.cost) })
+	return g
+}
+
+// errLogin is every log-in that fails, whatever the reason.
+func errLogin() error {
+	return &inbox.Error{
+		Code: inbox.Unauthorized, Message: "The log-in failed: the address, the password or the code is not right.",
+		Hint: "Check them. Who forgot the password asks an owner for a reset link.",
+	}
+}
+
+// Attempt is a try to log in.
+type Attempt struct {
+	Tenant          events.TenantID // where the account is; may be one that does not exist
+	Email, Password string
+	// Code is the second factor's, empty without one.
+	Code      string
+	UserAgent string
+	// By says from where.
+	By inbox.Actor
+}
+
+// LogIn begins a session. It fails with Unauthorized, always in the same words,
+// and with Refused while the account or the address has to wait.
+func (g *Guard) LogIn(ctx context.Context, a Attempt) (Credential, store.Account, error) {
+	account, address := AccountKey(a.Tenant, a.Email), AddressKey(a.By.Address)
+	wait, err := g.db.LoginWait(ctx, account, address)
+	if err != nil {
+		return Credential{}, store.Account{}, err
+	}
+	if wait > 0 {
+		return Credential{}, store.Account{}, &inbox.Error{
+			Code: inbox.Refused, Message: "There were too many failed log-ins.",
+			Hint: fmt.Sprintf("Try again in %s.", wait.Round(time.Second)+time.Second), Detail: RetryAfter{wait},
+		}
+	}
+	l, ok, err := g.check(ctx, a)
+	if err != nil {
+		return Credential{}, store.Account{}, err
+	}
+	if !ok {
+		if err := errors.Join(g.db.LoginFailed(ctx, account, AccountDelay), g.db.LoginFailed(ctx, address, AddressDelay)); err != nil {
+			return Credential{}, store.Account{}, err
+		}
+		return Credential{}, store.Account{}, errLogin()
+	}
+	c, err := NewCredential(SessionKind, a.Tenant)
+	if err != nil {
+		return Credential{}, store.Account{}, err
+	}
+	by := a.By
+	by.Kind, by.ID, by.Name = inbox.UserActor, strconv.FormatInt(l.ID, 10), l.Name
+	if _, err = g.db.StartSession(ctx, a.Tenant, by, store.NewSession{
+		User: l.ID, Hash: c.Hash(), Life: SessionLife, Idle: SessionIdle, UserAgent: a.UserAgent,
+	}); err != nil {
+		return Credential{}, store.Account{}, err
+	}
+	return c, l.Account, g.db.LoginSucceeded(ctx, account)
+}
+
+// RetryAfter is the data of a refusal that time mends.
+type RetryAfter struct {
+	Wait time.Duration `json:"-"`
+}
+
+// check does the same work whoever asks.
+func (g *Guard) check(ctx context.Context, a Attempt) (l store.Login, ok bool, err error) {
+	l, found, err := g.db.LoginOf(ctx, a.Tenant, a.Email)
+	if err != nil && inbox.CodeOf(err) != inbox.NotFound {
+		return l, false, err
+	}
+	hash := l.PasswordHash
+	if !found {
+		hash = g.decoy()
+	}
+	right, err := g.verify(ctx, hash, a.Password)
+	if err != nil || !right || !found {
+		return l, false, err
+	}
+	if l.TOTP == nil {
+		return l, true, nil
+	}
+	secrets, err := g.keys.Open(totpName(a.Tenant, l.ID), l.TOTP)
+	if err != nil {
+		return l, false, err
+	}
+	step, right := CheckTOTP(secrets[totpSecret], a.Code, g.now(), l.TOTPStep)
+	if !right {
+		return l, false, nil
+	}
+	ok, err = g.db.UseTOTP(ctx, a.Tenant, l.ID, step)
+	return l, ok, err
+}
+
+// verify waits for its turn: hashing takes memory.
+func (g *Guard) verify(ctx context.Context, hash, password string) (bool, error) {
+	select {
+	case g.turns <- struct{}{}:
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
+	defer func() { <-g.turns }()
+	return VerifyPassword(hash, password)
+}
+
+func (g *Guard) hash(ctx context.Context, password string) (string, error) {
+	if err := CheckPassword(password); err != nil {
+		return "", err
+	}
+	select {
+	case g.turns <- struct{}{}:
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+	defer func() { <-g.turns }()
+	return HashPassword(password, g.cost), nil
+}
+
+// Identify finds who a session's cookie or a token's text stands for. Ok is false
+// when it stands for nobody, or nobody any more.
+func (g *Guard) Identify(ctx context.Context, text string) (p Principal, ok bool, err error) {
+	if c, is := ParseCredential(SessionKind, text); is {
+		s, ok, err := g.db.SessionOf(ctx, c.Tenant, c.Hash())
+		return Principal{
+			Actor:  inbox.Actor{Kind: inbox.UserActor, ID: strconv.FormatInt(s.User.ID, 10), Name: s.User.Name},
+			Tenant: c.Tenant, User: s.User.ID, Role: s.User.Role, Session: s.ID,
+		}, ok, err
+	}
+	if c, is := ParseCredential(TokenKind, text); is {
+		t, ok, err := g.db.TokenOf(ctx, c.Tenant, c.Hash())
+		return Principal{
+			Actor:  inbox.Actor{Kind: inbox.TokenUser, ID: t.ID, Name: t.Name},
+			Tenant: c.Tenant, User: t.User.ID, Role: t.User.Role, Scopes: t.Scopes,
+		}, ok, err
+	}
+	return Principal{}, false, nil
+}
+
+// Accept uses an invitation: its bearer joins, or has a new password. Guessing one
+// is hopeless, so only the address is throttled. The password is hashed before
+// the invitation is looked at, so that the time tells nothing.
+func (g *Guard) Accept(ctx context.Context, by inbox.Actor, text string, acc store.Acceptance, password string) (store.Account, error) {
+	address := AddressKey(by.Address)
+	if wait, err := g.db.LoginWait(ctx, address); err != nil || wait > 0 {
+		if err == nil {
+			err = &inbox.Error{Code: inbox.Refused, Message: "There were too many failed tries.", Hint: "Try again later.", Detail: RetryAfter{wait}}
+		}
+		return store.Account{}, err
+	}
+	hash, err := g.hash(ctx, password)
+	if err != nil {
+		return store.Account{}, err
+	}
+	acc.PasswordHash = hash
+	c, _ := ParseCredential(InvitationKind, text) // one that is none has no tenant, and is refused alike
+	a, err := g.db.Accept(ctx, c.Tenant, by, c.Hash(), acc)
+	if inbox.CodeOf(err) == inbox.Unauthorized {
+		return store.Account{}, errors.Join(err, g.db.LoginFailed(ctx, address, AddressDelay))
+	}
+	return a, err
+}
+
+// totpSecret is the secret's name among the sealed.
+const totpSecret = "totp"
+
+// totpName binds a sealed second factor to its user.
+func totpName(tenant events.TenantID, user int64) string {
+	return "totp:" + string(tenant) + ":" + strconv.FormatInt(user, 10)
+}
+
+// SealTOTP seals a second factor's secret for one user.
+func (g *Guard) SealTOTP(tenant events.TenantID, user int64, secret string) ([]byte, error) {
+	return g.keys.Seal(totpName(tenant, user), map[string]string{totpSecret: secret})
+}
