@@ -20,6 +20,7 @@ func deliveryOf(name events.StatusName) (inbox.DeliveryState, bool) {
 		return inbox.Read, true
 	case events.Failed:
 		return inbox.Failed, true
+	case events.Delayed: // changes no state
 	}
 	return "", false
 }

@@ -18,7 +18,7 @@ type Kind string
 // one by it.
 const (
 	SessionKind    Kind = "parley_ses_"
-	TokenKind      Kind = "parley_tok_"
+	TokenKind      Kind = "parley_tok_" //nolint:gosec // how each begins
 	InvitationKind Kind = "parley_inv_"
 )
 
