@@ -1,6 +1,10 @@
 package inbox
 
-import "time"
+import (
+	"time"
+
+	"parley/events"
+)
 
 // DeliveryState is how far a message to a client has come.
 type DeliveryState string
@@ -53,4 +57,20 @@ type Delivery struct {
 	// Code and Words tell the last failure and what to do about it.
 	Code  string `json:"code,omitempty"`
 	Words string `json:"words,omitempty"`
+}
+
+// DeliveryItem is a delivery in a list of its own, with what it delivers.
+type DeliveryItem struct {
+	Delivery
+	MessageID int64 `json:"message_id"`
+	ChatID    int64 `json:"chat_id"`
+	Seq       int64 `json:"seq"`
+	// Text is the message in short.
+	Text        string           `json:"text"`
+	Channel     events.ChannelID `json:"channel"`
+	ChannelName string           `json:"channel_name"`
+	// Address is where it goes, in the provider's terms.
+	Address   string    `json:"address"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 }

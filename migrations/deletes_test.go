@@ -152,7 +152,7 @@ func TestDeletesInEveryOrderOfKeys(t *testing.T) {
 		d := newDeletions(open(t))
 		groups := map[string][]string{}
 		for _, key := range foreignKeys(d.s) {
-			if key.Parent != "tenants" {
+			if key.Parent != "tenants" && !slices.Contains(followers, key.Name) {
 				groups[key.Parent] = append(groups[key.Parent], key.Name)
 			}
 		}
@@ -168,6 +168,12 @@ func TestDeletesInEveryOrderOfKeys(t *testing.T) {
 			})
 		}
 	})
+}
+
+// followers are the keys of tables that nothing refers to and no trigger watches:
+// when their rows go along makes no difference to any other.
+var followers = []string{
+	"parley_mails_message", "parley_copies_message", "parley_links_message", "parley_reactions_message",
 }
 
 // inEveryOrder creates the foreign keys anew in every order and calls f with

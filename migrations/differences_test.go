@@ -238,4 +238,10 @@ var differences = []difference{
 			"column crm_clients.blocked_at": "timestamp with time zone",
 		},
 	},
+	{
+		reason: "A client who was registered by a Telegram username is found when they first write.",
+		live: map[string]string{
+			"index parley_contacts_username": "CREATE INDEX parley_contacts_username ON crm_client_contacts USING btree (tenant_id, lower((contact_value)::text)) WHERE (((contact_type)::text = 'telegram'::text) AND ((contact_value)::text ~~ '@%'::text))",
+		},
+	},
 }

@@ -45,6 +45,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 		VALUES ($1, 'edit', 'waiting', '{}', gen_random_uuid(), now(), 2, $2)`, w.channel, w.streamSeq())
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
 	s.seedAccess(w)
+	seedNewcomers(s, w)
 	return w
 }
 
@@ -93,6 +94,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 		s.exec(`INSERT INTO parley_attempts (delivery_id, part, attempt, channel_id, epoch, ref)
 			SELECT $1, 0, 1, $2, 1, gen_random_uuid() WHERE NOT EXISTS (SELECT FROM parley_attempts WHERE channel_id = $2)`, delivery, w.channel)
 	}
+	seedInbound(s, w, c, name)
 	return c
 }
 

@@ -119,6 +119,9 @@ func (db *DB) WithoutEvidence(ctx context.Context, partition, incarnation int, l
 			            SELECT 1 FROM crm_chat_messages m
 			             WHERE m.channel_id = r.channel_id AND m.provider_chat = r.chat AND m.provider_message = r.message
 			               AND m.part = r.part AND m.provider_message IS NOT NULL))
+			   AND NOT (r.kind = 'message' AND EXISTS (
+			            SELECT 1 FROM parley_copies c
+			             WHERE c.channel_id = r.channel_id AND c.provider_chat = r.chat AND c.provider_message = r.message AND c.part = r.part))
 			   AND NOT EXISTS (SELECT 1 FROM parley_updates u
 			                    WHERE u.channel_id = r.channel_id AND u.kind = r.kind AND u.provider_event = r.provider_event)
 			   AND (r.tenant_id IS NULL OR EXISTS (SELECT 1 FROM tenants t WHERE t.id = r.tenant_id))

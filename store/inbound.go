@@ -66,6 +66,14 @@ type inbound struct {
 	seq   uint64 // 0 when it does not come from the bus
 	index int
 	who   *person
+	// why is routed_by where the message itself decided; empty where its person
+	// did.
+	why string
+	// proven says that a mail's From is vouched for by something else than DMARC.
+	proven bool
+	// unclaimed says that what the business wrote goes to the chat of an address
+	// that nobody ever vouched for.
+	unclaimed bool
 }
 
 // StoreBatch stores consecutive whole frames of a partition in one transaction:
@@ -143,6 +151,13 @@ type batch struct {
 	// anyWaiting is set while some update waits for its message.
 	anyWaiting bool
 	people     []*person
+	// has says what kinds of messages are in the batch, so that the others cost
+	// nothing.
+	has batchHas
+	// copies are here already under another key.
+	copies []copied
+	// limits of new clients an hour, of the channels that have one.
+	limits map[events.ChannelID]int
 }
 
 func newBatch(recs []InboundRecord, l *PartitionLease) *batch {
@@ -156,11 +171,20 @@ func newBatch(recs []InboundRecord, l *PartitionLease) *batch {
 // store sorts the records by what they need and writes them.
 func (b *batch) store(ctx context.Context, tx pgx.Tx) error {
 	b.sort()
+	if err := b.vouch(ctx, tx); err != nil {
+		return fmt.Errorf("looking up what vouches for mail: %w", err)
+	}
+	b.gather()
 	if err := b.lookUp(ctx, tx); err != nil {
 		return fmt.Errorf("looking up senders: %w", err)
 	}
 	if err := b.resolve(ctx, tx); err != nil {
 		return fmt.Errorf("resolving senders: %w", err)
+	}
+	if b.has.ours {
+		if err := b.speak(ctx, tx); err != nil {
+			return fmt.Errorf("finding who speaks for the business: %w", err)
+		}
 	}
 	if err := b.write(ctx, tx); err != nil {
 		return fmt.Errorf("storing messages: %w", err)
@@ -176,7 +200,6 @@ func (b *batch) sort() {
 		message events.MessageKey
 	}
 	seen := make(map[key]bool, len(b.records))
-	people := make(map[personKey]*person)
 	for ord := range b.records {
 		rec := &b.records[ord]
 		if rec.Unstorable == nil {
@@ -195,14 +218,23 @@ func (b *batch) sort() {
 				continue
 			}
 			seen[k] = true
-			in.who = addPerson(people, rec.Event)
 			b.messages = append(b.messages, in)
+			b.has.note(rec.Event)
 		case events.Ignored:
 			b.result.Outcomes[ord] = Ignored
 			b.ignored = append(b.ignored, in)
 		case events.Edit, events.Reacted, events.StatusChanged, events.Reachability:
 			b.updates = append(b.updates, in)
 		}
+	}
+}
+
+// gather finds the people of the batch.
+func (b *batch) gather() {
+	people := make(map[personKey]*person)
+	for _, in := range b.messages {
+		in.who = addPerson(people, in)
+		in.who.note(in.event)
 	}
 	for _, p := range people {
 		b.people = append(b.people, p)

@@ -21,7 +21,7 @@ func (db *DB) ExpireUpdates(ctx context.Context, patience time.Duration, limit i
 	var n int
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT id, kind, tenant_id, accepted_at, event, 0::bigint AS message_id, 0::bigint AS chat_id
+			SELECT id, kind, tenant_id, accepted_at, event, 0::bigint AS message_id, 0::bigint AS chat_id, false AS is_part, false AS elsewhere
 			  FROM parley_updates
 			 WHERE applied_at IS NULL AND accepted_at < clock_timestamp() - $1::interval
 			 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED`, patience, limit)

@@ -17,14 +17,26 @@ import (
 type person struct {
 	tenant  events.TenantID
 	channel events.ChannelID
-	// first is their first event of the batch: it names a new client.
+	// identity is who they are as far as it is proven; user is what their member
+	// on the channel is called.
+	identity events.Identity
+	user     string
+	// first is their first event of the batch, at place ord: it names a new client.
 	first *events.Inbound
+	ord   int
 
 	member   uuid.UUID // zero while unresolved
 	chat     int64
 	client   int64
 	blocked  bool
 	routedBy string
+	// business is the member that speaks for the business in their chat, looked
+	// up for what was written in other programs.
+	business uuid.UUID
+	// proven are further identities that the provider vouches for; invited says
+	// that the business wrote to them.
+	proven  []events.Identity
+	invited bool
 
 	// fresh says that their chat was made in this batch and counts their messages
 	// already; lastSeq is the last one taken.
@@ -44,11 +56,15 @@ type personKey struct {
 	identity events.Identity
 }
 
-func addPerson(people map[personKey]*person, ev *events.Inbound) *person {
-	k := personKey{ev.Channel, ev.Person.Identity}
+func addPerson(people map[personKey]*person, in *inbound) *person {
+	ev, id := in.event, in.identity()
+	k := personKey{ev.Channel, id}
 	p := people[k]
 	if p == nil {
-		p = &person{tenant: ev.Tenant, channel: ev.Channel, first: ev}
+		p = &person{tenant: ev.Tenant, channel: ev.Channel, identity: id, user: id.Value, first: ev, ord: in.ord}
+		if id.Kind == unprovenEmail {
+			p.user = unprovenPrefix + id.Value
+		}
 		people[k] = p
 	}
 	return p
@@ -59,8 +75,8 @@ func sortPeople(people []*person) {
 	slices.SortFunc(people, func(a, b *person) int {
 		return cmp.Or(
 			cmp.Compare(a.tenant, b.tenant),
-			cmp.Compare(a.first.Person.Identity.Kind, b.first.Person.Identity.Kind),
-			cmp.Compare(a.first.Person.Identity.Value, b.first.Person.Identity.Value),
+			cmp.Compare(a.identity.Kind, b.identity.Kind),
+			cmp.Compare(a.identity.Value, b.identity.Value),
 			cmp.Compare(a.channel, b.channel),
 		)
 	})
@@ -97,9 +113,10 @@ SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL
   JOIN crm_chat_members m ON m.channel_id = i.channel_id AND m.provider_user = i.provider_user
   JOIN crm_clients c ON c.id = m.client_id`
 
-// sqlChannels finds which channels are really their tenant's.
+// sqlChannels finds which channels are really their tenant's, and what limits
+// them.
 const sqlChannels = `
-SELECT i.ord
+SELECT i.ord, coalesce(c.settings->>'new_clients_per_hour', '')
   FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS i (tenant_id, channel_id, ord)
   JOIN parley_channels c ON c.id = i.channel_id AND c.tenant_id = i.tenant_id`
 
@@ -113,6 +130,10 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 		return eachOrd(rows, func(i int) { stored[i] = true })
 	})
 	b.queueMembers(&q, b.people, routedByMember)
+	elsewhere := make(map[*inbound]int64)
+	if b.has.mail || b.has.ours {
+		b.queueCopies(&q, elsewhere)
+	}
 	all := slices.Concat(b.messages, b.updates, b.ignored)
 	// A batch has many events and few channels: each is asked about once.
 	theirs := make(map[tenantChannel]bool)
@@ -127,7 +148,20 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 		}
 	}
 	q.Queue(sqlChannels, tenants, channels).Query(func(rows pgx.Rows) error {
-		return eachOrd(rows, func(i int) { theirs[asked[i]] = true })
+		var ord int
+		var setting string
+		_, err := pgx.ForEachRow(rows, []any{&ord, &setting}, func() error {
+			of := asked[ord-1]
+			theirs[of] = true
+			if n := parseLimit(setting); n != noLimit {
+				if b.limits == nil {
+					b.limits = make(map[events.ChannelID]int)
+				}
+				b.limits[of.channel] = n
+			}
+			return nil
+		})
+		return err
 	})
 	q.Queue(`SELECT EXISTS (SELECT FROM parley_updates WHERE applied_at IS NULL)`).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&b.anyWaiting)
@@ -152,6 +186,9 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 			kept = append(kept, in)
 		}
 	}
+	if b.has.mail || b.has.ours {
+		kept = b.setCopiesAside(kept, elsewhere)
+	}
 	b.messages = kept
 	isStray := func(in *inbound) bool { return b.result.Outcomes[in.ord] == Quarantined }
 	b.updates = slices.DeleteFunc(b.updates, isStray)
@@ -168,7 +205,7 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 func (b *batch) queueMembers(q *pgx.Batch, people []*person, routedBy string) {
 	channels, users := make([]string, len(people)), make([]string, len(people))
 	for i, p := range people {
-		channels[i], users[i] = string(p.channel), p.first.Person.Identity.Value
+		channels[i], users[i] = string(p.channel), p.user
 	}
 	q.Queue(sqlMembers, channels, users).Query(func(rows pgx.Rows) error {
 		var ord int

@@ -28,6 +28,9 @@ func (b *batch) resolve(ctx context.Context, tx pgx.Tx) error {
 		if err != nil {
 			return err
 		}
+		if strangers, err = b.limit(ctx, tx, strangers); err != nil {
+			return err
+		}
 		if err := b.welcome(ctx, tx, strangers); err != nil {
 			return err
 		}
@@ -57,24 +60,38 @@ SELECT i.ord, coalesce(p.client_id, c.id), p.client_id IS NULL
 // are nobody's, one for each identity.
 func (b *batch) identify(ctx context.Context, tx pgx.Tx, missing []*person) (strangers []*person, err error) {
 	tenants, kinds, values := identityColumns(missing)
-	rows, err := tx.Query(ctx, sqlIdentified, tenants, kinds, values)
-	if err != nil {
-		return nil, err
-	}
 	var claims []*person
 	var ord int
 	var client int64
 	var claim bool
-	if _, err = pgx.ForEachRow(rows, []any{&ord, &client, &claim}, func() error {
-		p := missing[ord-1]
-		p.client, p.routedBy = client, "identity"
-		if claim {
-			p.routedBy = string(p.first.Person.Identity.Kind)
-			claims = append(claims, p)
-		}
-		return nil
-	}); err != nil {
+	var q pgx.Batch
+	q.Queue(sqlIdentified, tenants, kinds, values).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&ord, &client, &claim}, func() error {
+			p := missing[ord-1]
+			p.client, p.routedBy = client, "identity"
+			if claim {
+				p.routedBy = string(p.identity.Kind)
+				claims = append(claims, p)
+			}
+			return nil
+		})
+		return err
+	})
+	// Without an identity somebody may still be known by what else is told of them.
+	clues := queueClues(&q, missing)
+	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 		return nil, err
+	}
+	if found := clues.claims(); len(found) > 0 {
+		claims = append(claims, found...)
+		// Who writes on two channels at once is one, whichever of them told more.
+		for _, p := range missing {
+			for _, known := range found {
+				if p.client == 0 && sameIdentity(p, known) {
+					p.client, p.routedBy = known.client, "identity"
+				}
+			}
+		}
 	}
 	if len(claims) > 0 {
 		if err := claimIdentities(ctx, tx, claims); err != nil {
@@ -91,15 +108,14 @@ func (b *batch) identify(ctx context.Context, tx pgx.Tx, missing []*person) (str
 }
 
 func sameIdentity(a, b *person) bool {
-	return a.tenant == b.tenant && a.first.Person.Identity == b.first.Person.Identity
+	return a.tenant == b.tenant && a.identity == b.identity
 }
 
 func identityColumns(people []*person) (tenants, kinds, values []string) {
 	n := len(people)
 	tenants, kinds, values = make([]string, n), make([]string, n), make([]string, n)
 	for i, p := range people {
-		who := p.first.Person.Identity
-		tenants[i], kinds[i], values[i] = string(p.tenant), string(who.Kind), who.Value
+		tenants[i], kinds[i], values[i] = string(p.tenant), string(p.identity.Kind), p.identity.Value
 	}
 	return tenants, kinds, values
 }
@@ -113,7 +129,9 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::integer[])`
 
 func claimIdentities(ctx context.Context, tx pgx.Tx, people []*person) error {
 	// One identity may be claimed for several channels at once.
-	people = slices.CompactFunc(slices.Clone(people), sameIdentity)
+	people = slices.Clone(people)
+	sortPeople(people)
+	people = slices.CompactFunc(people, sameIdentity)
 	tenants, kinds, values := identityColumns(people)
 	_, err := tx.Exec(ctx, sqlClaimIdentities, tenants, kinds, values, clientsOf(people))
 	return err
@@ -181,12 +199,12 @@ func (b *batch) welcome(ctx context.Context, tx pgx.Tx, strangers []*person) err
 	}
 	tenants, kinds, values := identityColumns(strangers)
 	first, last, types, transports := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	members, channels, addresses := make([]string, n), make([]string, n), make([]string, n)
+	members, channels, users, addresses := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	metas := make([][]byte, n)
 	for i, p := range strangers {
 		who := &p.first.Person
 		p.member = uuid.Must(uuid.NewV7()) // indexes grow at their end
-		members[i], channels[i], addresses[i] = p.member.String(), string(p.channel), who.Address
+		members[i], channels[i], users[i], addresses[i] = p.member.String(), string(p.channel), p.user, who.Address
 		first[i], last[i], types[i], transports[i] = firstName(who), truncate(who.LastName), contactType(p.first), string(p.first.Transport)
 		if metas[i], err = json.Marshal(who); err != nil {
 			return err
@@ -200,7 +218,7 @@ func (b *batch) welcome(ctx context.Context, tx pgx.Tx, strangers []*person) err
 	q.Queue(sqlNewClients, clients, tenants, first, last, kinds, values)
 	q.Queue(sqlNewChats, chats, tenants, clients, counts, newest)
 	q.Queue(sqlNewContacts, contacts, tenants, clients, types, values)
-	q.Queue(sqlNewMembers, members, tenants, chats, clients, contacts, transports, metas, channels, values, addresses)
+	q.Queue(sqlNewMembers, members, tenants, chats, clients, contacts, transports, metas, channels, users, addresses)
 	q.Queue(sqlNewClientFacts, tenants, clients, chats)
 	return tx.SendBatch(ctx, &q).Close()
 }
@@ -247,9 +265,9 @@ INSERT INTO crm_chat_members (tenant_id, chat_id, client_id, client_contact_id, 
 SELECT i.tenant_id, h.id, i.client_id,
        (SELECT min(c.id) FROM crm_client_contacts c
          WHERE c.client_id = i.client_id AND c.contact_type = i.type AND c.contact_value = i.value),
-       i.transport, i.meta, i.channel_id, i.value, i.address
-  FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::uuid[], $8::text[])
-       AS i (tenant_id, client_id, type, value, transport, meta, channel_id, address)
+       i.transport, i.meta, i.channel_id, i.provider_user, i.address
+  FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::jsonb[], $7::uuid[], $8::text[], $9::text[])
+       AS i (tenant_id, client_id, type, value, transport, meta, channel_id, provider_user, address)
   JOIN crm_chats h ON h.tenant_id = i.tenant_id AND h.client_id = i.client_id
 ON CONFLICT (channel_id, provider_user) DO NOTHING`
 )
@@ -265,7 +283,8 @@ func (b *batch) join(ctx context.Context, tx pgx.Tx, missing []*person) error {
 	var q pgx.Batch
 	if n := len(people); n > 0 {
 		tenants, _, values := identityColumns(people)
-		types, transports, channels, addresses := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		types, transports := make([]string, n), make([]string, n)
+		channels, users, addresses := make([]string, n), make([]string, n), make([]string, n)
 		metas := make([][]byte, n)
 		for i, p := range people {
 			var err error
@@ -273,12 +292,12 @@ func (b *batch) join(ctx context.Context, tx pgx.Tx, missing []*person) error {
 				return err
 			}
 			types[i], transports[i] = contactType(p.first), string(p.first.Transport)
-			channels[i], addresses[i] = string(p.channel), p.first.Person.Address
+			channels[i], users[i], addresses[i] = string(p.channel), p.user, p.first.Person.Address
 		}
 		clients := clientsOf(people)
 		q.Queue(sqlJoinChats, tenants, clients)
 		q.Queue(sqlJoinContacts, tenants, clients, types, values)
-		q.Queue(sqlJoinMembers, tenants, clients, types, values, transports, metas, channels, addresses)
+		q.Queue(sqlJoinMembers, tenants, clients, types, values, transports, metas, channels, users, addresses)
 	}
 	b.queueMembers(&q, unresolved, "identity")
 	return tx.SendBatch(ctx, &q).Close()

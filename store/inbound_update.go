@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -35,14 +36,15 @@ WITH target AS (
       FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (channel_id, chat, message)
      WHERE chat <> '' AND message <> ''
 ), echoed AS (
-    SELECT DISTINCT u.id, d.message_id, d.chat_id
+    SELECT DISTINCT u.id, d.message_id, d.chat_id, d.parts > 1 AS is_part, false AS elsewhere
       FROM unnest($1::uuid[], $4::text[]) AS t (channel_id, ref)
       JOIN parley_attempts a ON a.ref = nullif(t.ref, '')::uuid AND a.channel_id = t.channel_id
       JOIN parley_deliveries d ON d.id = a.delivery_id
       JOIN parley_updates u ON u.channel_id = t.channel_id AND u.event -> 'status' ->> 'ref' = t.ref AND u.applied_at IS NULL
      WHERE t.ref <> ''
 ), found AS (
-    SELECT u.id, coalesce(m.id, d.message_id) AS message_id, coalesce(m.chat_id, d.chat_id) AS chat_id
+    SELECT u.id, coalesce(m.id, d.message_id) AS message_id, coalesce(m.chat_id, d.chat_id) AS chat_id,
+           coalesce(m.id IS NULL AND d.parts > 1, false) AS is_part, coalesce(m.direction = 'out' AND d.id IS NULL, false) AS elsewhere
       FROM target t
       JOIN parley_updates u ON u.channel_id = t.channel_id AND u.provider_chat = t.chat
        AND u.provider_message = t.message AND u.applied_at IS NULL
@@ -53,9 +55,9 @@ WITH target AS (
       LEFT JOIN parley_deliveries d ON d.id = a.delivery_id
      WHERE coalesce(m.id, d.message_id) IS NOT NULL
     UNION ALL
-    SELECT id, message_id, chat_id FROM echoed
+    SELECT id, message_id, chat_id, is_part, elsewhere FROM echoed
 )
-SELECT DISTINCT ON (u.id) u.id, u.kind, u.tenant_id, u.accepted_at, u.event, f.message_id, f.chat_id
+SELECT DISTINCT ON (u.id) u.id, u.kind, u.tenant_id, u.accepted_at, u.event, f.message_id, f.chat_id, f.is_part, f.elsewhere
   FROM found f JOIN parley_updates u ON u.id = f.id
  ORDER BY u.id`
 
@@ -68,6 +70,10 @@ type waitingUpdate struct {
 	Event      json.RawMessage `db:"event"`
 	Message    int64           `db:"message_id"`
 	Chat       int64           `db:"chat_id"`
+	// IsPart says that it is about one of the several parts that our message was
+	// sent in; Elsewhere that another program sent the message.
+	IsPart    bool `db:"is_part"`
+	Elsewhere bool `db:"elsewhere"`
 }
 
 // applyUpdates stores the batch's updates and applies what can be applied; the
@@ -187,11 +193,17 @@ func applyUpdate(ctx context.Context, tx pgx.Tx, u *waitingUpdate) error {
 	switch u.Kind {
 	case events.Edit:
 		verb = "edited"
+		if u.IsPart {
+			break // what the other parts say is not in it: history only
+		}
 		if err := applyEdit(ctx, tx, u, &ev); err != nil {
 			return err
 		}
 	case events.Reacted:
 		verb = "reacted"
+		if err := applyReaction(ctx, tx, u, &ev); err != nil {
+			return err
+		}
 	case events.StatusChanged:
 		return applyStatusUpdate(ctx, tx, u, &ev)
 	case events.Message, events.Reachability, events.Ignored:
@@ -237,23 +249,59 @@ func applyEdit(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.Inbo
 	return replaceMedia(ctx, tx, u.Message, ev.Content)
 }
 
-// applyReachability notes that a person blocked or unblocked the channel.
+// applyReaction sets who has which reactions on a message now. An older set that
+// arrives late is history only.
+func applyReaction(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.Inbound) error {
+	if ev.Reaction == nil {
+		return nil
+	}
+	who := ev.Person.Identity.Value
+	if ev.Ours {
+		who = "" // whom the message was written to, not who reacted
+	}
+	emoji := ev.Reaction.Emoji
+	if emoji == nil {
+		emoji = []string{}
+	}
+	// An empty set stays as a row, so that an older one is known to be older.
+	_, err := tx.Exec(ctx, `
+		INSERT INTO parley_reactions AS r (message_id, person, emoji, at, tenant_id) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (message_id, person) DO UPDATE SET emoji = excluded.emoji, at = excluded.at WHERE r.at <= excluded.at`,
+		u.Message, who, emoji, sentAt(ev), string(u.Tenant))
+	return err
+}
+
+// unreachableWhy is crm_chat_members.unreachable_why in words, from the reason
+// that the adapter gives.
+func unreachableWhy(ev *events.Inbound) string {
+	switch ev.Reason {
+	case "":
+		return "The client blocked this channel."
+	case "opted out":
+		return "The client opted out of messages on this channel."
+	}
+	reason := clean(ev.Reason, maxWords)
+	return "The client cannot be reached on this channel: " + strings.TrimSuffix(reason, ".") + "."
+}
+
+// applyReachability notes that a person blocked or unblocked the channel, or
+// opted out or in again.
 func applyReachability(ctx context.Context, tx pgx.Tx, ev *events.Inbound) error {
 	_, err := tx.Exec(ctx, `
 		WITH member AS (
 		    UPDATE crm_chat_members
 		       SET unreachable_at = CASE WHEN $3 THEN $4::timestamptz END,
-		           unreachable_why = CASE WHEN $3 THEN 'The client blocked this channel.' END,
+		           unreachable_why = CASE WHEN $3 THEN $7 END,
 		           updated_at = now()
 		     WHERE channel_id = $1 AND provider_user = $2
 		    RETURNING tenant_id, chat_id, id
 		), fact AS (
 		    INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 		    SELECT tenant_id, 'member', CASE WHEN $3 THEN 'unreachable' ELSE 'reachable' END, chat_id,
-		           json_build_object('member_id', id, 'chat_id', chat_id) FROM member
+		           json_build_object('member_id', id, 'chat_id', chat_id, 'why', $7::text) FROM member
 		)
 		UPDATE parley_updates SET applied_at = clock_timestamp()
 		 WHERE channel_id = $1 AND kind = $5 AND provider_event = $6`,
-		string(ev.Channel), ev.Person.Identity.Value, ev.Blocked, ev.AcceptedAt, string(ev.Kind), updateKey(ev))
+		string(ev.Channel), ev.Person.Identity.Value, ev.Blocked, ev.AcceptedAt, string(ev.Kind), updateKey(ev), unreachableWhy(ev))
 	return err
 }

@@ -22,14 +22,20 @@ UPDATE crm_chats c
  WHERE c.id = n.chat_id
 RETURNING c.id, c.last_seq - n.messages`
 
-// sqlMessages stores the messages and writes their facts. It joins nothing, so
-// that there is no plan to go wrong.
-const sqlMessages = `
+// sqlMessages stores the messages and writes their facts, sqlOurs does so with
+// what the business wrote in other programs. They join nothing, so that there is
+// no plan to go wrong.
+const (
+	sqlMessages = sqlMessagesHead + "'in'" + sqlMessagesTail + "'received'" + sqlMessagesFact + sqlMessagesEnd
+	sqlOurs     = sqlMessagesHead + "'out'" + sqlMessagesTail + "'sent'" + sqlMessagesFact + ",\n 'sent_at', sent_at, 'origin', 'elsewhere'" + sqlMessagesEnd
+
+	sqlMessagesHead = `
 WITH stored AS (
     INSERT INTO crm_chat_messages (tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, direction,
            kind, content, channel_id, provider_chat, provider_message, part,
            provider_at, routed_by, event_id, stream_partition, stream_seq, late)
-    SELECT tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, 'in',
+    SELECT tenant_id, chat_id, sender_id, message, sent_at, created_at, seq, `
+	sqlMessagesTail = `,
            kind, content, channel_id, provider_chat, provider_message, part,
            provider_at, routed_by, event_id, $18::smallint, nullif(stream_seq, 0), $19
       FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[], $5::timestamptz[], $6::timestamptz[],
@@ -38,14 +44,17 @@ WITH stored AS (
            AS i (tenant_id, chat_id, sender_id, message, sent_at, created_at,
                  kind, content, channel_id, provider_chat, provider_message, part,
                  provider_at, routed_by, event_id, stream_seq, seq)
-    RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at
+    RETURNING id, tenant_id, chat_id, sender_id, seq, message, kind, channel_id, created_at, sent_at
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, lines)
-SELECT tenant_id, 'message', 'received', array_agg(chat_id::bigint ORDER BY id),
+SELECT tenant_id, 'message', `
+	sqlMessagesFact = `, array_agg(chat_id::bigint ORDER BY id),
        string_agg(json_build_object('message_id', id, 'chat_id', chat_id, 'seq', seq, 'sender_id', sender_id,
-                                    'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at)::text,
+                                    'kind', kind, 'text', message, 'channel_id', channel_id, 'created_at', created_at`
+	sqlMessagesEnd = `)::text,
                   E'\n' ORDER BY id)
   FROM stored GROUP BY tenant_id`
+)
 
 const sqlIgnored = `
 INSERT INTO parley_ignored (stream_partition, stream_seq, stream_index, incarnation, tenant_id, channel_id, event_id, reason, event, accepted_at)
@@ -66,15 +75,29 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	}
 	var q pgx.Batch
 	if len(kept) > 0 {
-		var c messageColumns
-		for i, in := range kept {
-			if err := c.add(in, seqs[i]); err != nil {
-				return err
+		for _, run := range runs(kept) {
+			var c messageColumns
+			for i := run[0]; i < run[1]; i++ {
+				if err := c.add(kept[i], seqs[i]); err != nil {
+					return err
+				}
+				b.result.Outcomes[kept[i].ord] = Persisted
 			}
-			b.result.Outcomes[in.ord] = Persisted
+			sql := sqlMessages
+			if kept[run[0]].event.Ours {
+				sql = sqlOurs
+			}
+			q.Queue(sql, append(c.args(), b.partition, b.late)...)
 		}
-		q.Queue(sqlMessages, append(c.args(), b.partition, b.late)...)
 		b.queueMedia(&q, kept, seqs)
+	}
+	b.followOriginals()
+	b.queueMails(&q, kept, seqs)
+	if b.has.proven {
+		b.queueProofs(&q)
+	}
+	if b.has.mail || b.has.proven {
+		b.queueLinks(&q, kept, seqs)
 	}
 	if err := b.queueIgnored(&q); err != nil {
 		return err
@@ -105,7 +128,7 @@ func tenantOf(rec *InboundRecord) *string {
 func (b *batch) setBlockedAside() []*inbound {
 	kept := make([]*inbound, 0, len(b.messages))
 	for _, in := range b.messages {
-		if in.who.blocked {
+		if in.who.blocked && !in.event.Ours {
 			b.result.Outcomes[in.ord] = Ignored
 			b.ignored = append(b.ignored, in)
 			continue
@@ -199,7 +222,7 @@ func (c *messageColumns) add(in *inbound, seq int64) error {
 	}
 	c.tenants = append(c.tenants, string(ev.Tenant))
 	c.chats = append(c.chats, in.who.chat)
-	c.senders = append(c.senders, in.who.member.String())
+	c.senders = append(c.senders, in.sender().String())
 	c.texts = append(c.texts, ev.Content.Plain())
 	c.sent = append(c.sent, sentAt(ev))
 	c.created = append(c.created, ev.AcceptedAt)
@@ -210,7 +233,7 @@ func (c *messageColumns) add(in *inbound, seq int64) error {
 	c.providerMessages = append(c.providerMessages, ev.Key.Message)
 	c.parts = append(c.parts, int16(ev.Key.Part)) //nolint:gosec // adapters split a message into a handful of parts
 	c.provider = append(c.provider, timeOrNil(ev.ProviderTime))
-	c.routes = append(c.routes, in.who.routedBy)
+	c.routes = append(c.routes, in.route())
 	c.uids = append(c.uids, string(ev.ID))
 	c.streamSeqs = append(c.streamSeqs, int64(in.seq)) //nolint:gosec // a stream sequence
 	c.seqs = append(c.seqs, seq)

@@ -30,7 +30,7 @@ func (b *Bus) DeleteChannel(ctx context.Context, id events.ChannelID, version in
 	if err := b.swapChannel(ctx, gone); err != nil {
 		return err
 	}
-	return errors.Join(b.kvDelete(ctx, cursorsBucket, string(id)), b.kvDelete(ctx, healthBucket, string(id)))
+	return errors.Join(b.kvDelete(ctx, cursorsBucket, string(id)), b.forgetReconciled(ctx, id), b.kvDelete(ctx, healthBucket, string(id)))
 }
 
 func (b *Bus) swapChannel(ctx context.Context, next channelEntry) error {

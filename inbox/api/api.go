@@ -72,6 +72,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.chats(h)
 	a.messages(h)
 	a.attachments(h)
+	a.deliveries(h)
 	a.quarantined(h)
 	a.audits(h)
 	a.facts(h)

@@ -27,6 +27,10 @@ type account struct {
 	webhook   transports.Webhook
 	poller    transports.Poller
 	connector transports.Connector
+	// reconciler is nil, too, where it does not say how often to ask: every.
+	reconciler transports.Reconciler
+	every      time.Duration
+	missed     reconciliation
 
 	// lastAccepted is when a webhook was last answered 200 here, in Unix
 	// nanoseconds: proof that an older delivery error is overcome.
@@ -37,7 +41,7 @@ type account struct {
 
 // build makes an account; where that fails, one that is broken.
 func (g *Gateway) build(ch events.Channel) *account {
-	acc := &account{ch: ch, hide: newRedactor(ch, nil)}
+	acc := &account{ch: ch, hide: newRedactor(ch, nil), missed: reconciliation{wake: make(chan struct{}, 1)}}
 	// Nothing but the adapter's constructor needs the sealed secrets.
 	acc.ch.Sealed = nil
 	if ch.Paused {
@@ -65,6 +69,9 @@ func (g *Gateway) build(ch events.Channel) *account {
 	acc.webhook, _ = t.(transports.Webhook)
 	acc.poller, _ = t.(transports.Poller)
 	acc.connector, _ = t.(transports.Connector)
+	if acc.every = g.reconcileEvery(ch.Transport, t); acc.every > 0 {
+		acc.reconciler = t.(transports.Reconciler)
+	}
 	// The adapter stays: what the provider still pushes, after a change of mode
 	// or on its way, is taken.
 	acc.broken = acc.unusable(g.publicURL)

@@ -24,6 +24,15 @@ type Bus interface {
 	Cursor(ctx context.Context, id events.ChannelID) (string, error)
 	// SetCursor returns nil only once the cursor is durable.
 	SetCursor(ctx context.Context, id events.ChannelID, cursor string) error
+	// Reconciled is up to where a channel was compared with its provider;
+	// jetstream.ErrNotFound when it never was.
+	Reconciled(ctx context.Context, id events.ChannelID) (string, error)
+	// SetReconciled returns nil only once that is durable.
+	SetReconciled(ctx context.Context, id events.ChannelID, state string) error
+	// AskReconcile asks for a comparison by whoever holds the channel's lease, and
+	// ReconcileAsked names the last such request, empty when there was none.
+	AskReconcile(ctx context.Context, id events.ChannelID) error
+	ReconcileAsked(ctx context.Context, id events.ChannelID) (string, error)
 	// AcquireLease takes a lease that ends after ttl unless it is renewed. It does
 	// not wait: one that is held yields jetstream.ErrLeaseHeld. Owner is for
 	// people.

@@ -19,6 +19,16 @@
 // durable cursor. The lease keeps providers from being asked twice. It is not
 // what keeps events from being stored twice.
 //
+// # What webhooks missed
+//
+// Where a provider can list what it has, the holder of the lease compares that
+// with what came: at the times the adapter names, when its shift begins, after
+// something was wrong, and when somebody asks. All that is listed since the last
+// success, with an overlap, is published again; the database knows what it has. A
+// run that ends in the middle moves nothing and is repeated as a whole. A replica
+// that refused a webhook leaves a note on the bus as soon as that takes it, which
+// counts as something wrong.
+//
 // # Where channels come from
 //
 // The gateway follows the bus's projection of the channels and needs nothing

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ type fakeBus struct {
 	onSetCursor func(cursor string) error
 	onPutHealth func(events.ChannelHealth) error
 	onWatch     func() error
+	onAsk       func() error
 
 	mu        sync.Mutex
 	events    []events.Inbound
@@ -30,6 +32,9 @@ type fakeBus struct {
 	followers map[chan jetstream.ChannelChange]bool
 	leases    map[string]*fakeLease
 	health    []events.ChannelHealth
+	// What reconciliations know, and how often one was asked for.
+	reconciled map[events.ChannelID]string
+	asked      map[events.ChannelID]int
 }
 
 func newFakeBus() *fakeBus {
@@ -38,6 +43,9 @@ func newFakeBus() *fakeBus {
 		channels:  make(map[events.ChannelID]events.Channel),
 		followers: make(map[chan jetstream.ChannelChange]bool),
 		leases:    make(map[string]*fakeLease),
+
+		reconciled: make(map[events.ChannelID]string),
+		asked:      make(map[events.ChannelID]int),
 	}
 }
 
@@ -87,6 +95,53 @@ func (b *fakeBus) SetCursor(ctx context.Context, ch events.ChannelID, cursor str
 	b.cursors[ch] = cursor
 	b.log = append(b.log, "cursor "+cursor)
 	return nil
+}
+
+func (b *fakeBus) Reconciled(_ context.Context, ch events.ChannelID) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	state, ok := b.reconciled[ch]
+	if !ok {
+		return "", jetstream.ErrNotFound
+	}
+	return state, nil
+}
+
+func (b *fakeBus) SetReconciled(ctx context.Context, ch events.ChannelID, state string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if b.onSetCursor != nil {
+		if err := b.onSetCursor(state); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reconciled[ch] = state
+	b.log = append(b.log, "reconciled")
+	return nil
+}
+
+func (b *fakeBus) AskReconcile(_ context.Context, ch events.ChannelID) error {
+	if b.onAsk != nil {
+		if err := b.onAsk(); err != nil {
+			return err
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked[ch]++
+	return nil
+}
+
+func (b *fakeBus) ReconcileAsked(_ context.Context, ch events.ChannelID) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.asked[ch] == 0 {
+		return "", nil
+	}
+	return strconv.Itoa(b.asked[ch]), nil
 }
 
 func (b *fakeBus) PutHealth(ctx context.Context, h events.ChannelHealth) error {

@@ -14,11 +14,12 @@ import (
 type aspect int
 
 const (
-	aspectSetup    aspect = iota // settings and secrets
-	aspectConnect                // telling the provider where to deliver
-	aspectPoll                   // asking the provider for news
-	aspectCheck                  // asking the provider how deliveries fare
-	aspectDelivery               // what the provider said about its deliveries
+	aspectSetup     aspect = iota // settings and secrets
+	aspectConnect                 // telling the provider where to deliver
+	aspectPoll                    // asking the provider for news
+	aspectCheck                   // asking the provider how deliveries fare
+	aspectDelivery                // what the provider said about its deliveries
+	aspectReconcile               // comparing with what the provider has
 	aspects
 )
 
@@ -71,6 +72,7 @@ func (r *reporter) fail(ctx context.Context, a aspect, state events.HealthState,
 func (r *reporter) well(ctx context.Context, as ...aspect) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.recovered(as...)
 	for _, a := range as {
 		r.troubles[a] = trouble{}
 	}
@@ -82,6 +84,9 @@ func (r *reporter) well(ctx context.Context, as ...aspect) {
 func (r *reporter) checked(ctx context.Context, pending int, words string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if words == "" {
+		r.recovered(aspectCheck, aspectDelivery)
+	}
 	r.troubles[aspectCheck], r.troubles[aspectDelivery] = trouble{}, trouble{}
 	if words != "" {
 		r.troubles[aspectDelivery] = trouble{events.Degraded, words}
@@ -89,6 +94,17 @@ func (r *reporter) checked(ctx context.Context, pending int, words string) {
 	r.health.Pending, r.health.CheckedAt = pending, time.Now().UTC()
 	r.g.metrics.pending.WithLabelValues(string(r.acc.ch.ID), string(r.acc.ch.Transport)).Set(float64(pending))
 	r.settle(ctx)
+}
+
+// recovered has the channel compared with what its provider has if one of these
+// aspects was in trouble: what was pushed meanwhile may not have arrived. It needs
+// the lock.
+func (r *reporter) recovered(as ...aspect) {
+	for _, a := range as {
+		if a != aspectReconcile && r.troubles[a] != (trouble{}) && r.acc.ch.Mode == events.Webhook {
+			r.acc.rouse()
+		}
+	}
 }
 
 // tell tries again to make known what the bus did not take.

@@ -36,6 +36,7 @@ func (g *Gateway) tend(ctx context.Context, acc *account, previous <-chan struct
 			g.hold(ctx, acc, lease, asked)
 		case errors.Is(err, jetstream.ErrLeaseHeld):
 			waits.Reset()
+			g.confess(ctx, acc)
 			pause(ctx, around(g.limits.Lease/3))
 		default:
 			g.log.LogAttrs(ctx, slog.LevelDebug, "no lease", append(acc.logAttrs(), slog.String("error", err.Error()))...)

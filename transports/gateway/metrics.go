@@ -26,6 +26,7 @@ type metrics struct {
 	pollErrors *prometheus.CounterVec
 	callErrors *prometheus.CounterVec
 	channels   prometheus.Gauge
+	reconcile  *reconcileMetrics
 }
 
 // newMetrics registers the instruments on r, which may be nil.
@@ -64,6 +65,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		channels: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "parley_gateway_channels", Help: "Channels known to this replica.",
 		}),
+		reconcile: newReconcileMetrics(),
 	}
 	if r == nil {
 		return m, nil
@@ -71,7 +73,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, c := range []prometheus.Collector{
 		m.received, m.requests, m.duration, m.forged, m.panics, m.publish, m.offloaded, m.inFlight,
-		m.health, m.pending, m.lease, m.pollErrors, m.callErrors, m.channels,
+		m.health, m.pending, m.lease, m.pollErrors, m.callErrors, m.channels, m.reconcile,
 	} {
 		errs = append(errs, r.Register(c))
 	}

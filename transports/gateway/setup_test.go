@@ -38,6 +38,8 @@ type fakeAdapter struct {
 	connect func(ctx context.Context, url string) error
 	check   func(ctx context.Context) (transports.Report, error)
 	open    func(ctx context.Context, ref string) (transports.Media, error)
+	// reconcile is called where it is set, hourly.
+	reconcile func(ctx context.Context, since time.Time, emit func(context.Context, []events.Inbound) error) error
 }
 
 var (
@@ -45,10 +47,19 @@ var (
 	_ transports.Poller      = (*fakeAdapter)(nil)
 	_ transports.Connector   = (*fakeAdapter)(nil)
 	_ transports.MediaOpener = (*fakeAdapter)(nil)
+	_ transports.Reconciler  = (*fakeAdapter)(nil)
 )
 
 func (a *fakeAdapter) Capabilities() transports.Capabilities {
-	return transports.Capabilities{MaxFetch: 10}
+	caps := transports.Capabilities{MaxFetch: 10}
+	if a.reconcile != nil {
+		caps.Reconcile = time.Hour
+	}
+	return caps
+}
+
+func (a *fakeAdapter) Reconcile(ctx context.Context, since time.Time, emit func(context.Context, []events.Inbound) error) error {
+	return a.reconcile(ctx, since, emit)
 }
 
 func (a *fakeAdapter) ParseWebhook(r *http.Request, body []byte) (transports.Callback, error) {

@@ -81,6 +81,7 @@ func (g *Gateway) serveWebhook(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		re = reply{code: http.StatusMethodNotAllowed, words: "providers deliver with POST"}
 	case !g.gate.enter():
+		g.table.byPath(r.PathValue("path")).miss()
 		re = reply{code: http.StatusServiceUnavailable, words: "busy, deliver again"}
 	default:
 		acc, re = g.attend(w, r, line)
@@ -136,6 +137,9 @@ func (g *Gateway) note(ctx context.Context, acc *account, re reply, took time.Du
 	transport := unknownTransport
 	if acc != nil {
 		transport = string(acc.ch.Transport)
+		if re.code != http.StatusOK && re.code != http.StatusForbidden {
+			acc.miss()
+		}
 	}
 	g.metrics.requests.WithLabelValues(transport, strconv.Itoa(re.code)).Inc()
 	g.metrics.duration.WithLabelValues(transport).Observe(took.Seconds())

@@ -47,6 +47,12 @@ func (s *shift) work(ctx context.Context) {
 				s.poll(active)
 			})
 		}
+		if s.acc.reconciler != nil {
+			tasks.Go(func() {
+				defer stop()
+				s.reconcile(active)
+			})
+		}
 		tasks.Wait()
 	}
 	s.rest(ctx)
