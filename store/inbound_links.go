@@ -18,7 +18,7 @@ const sqlOwner = `coalesce(
 
 // Links of the messages just stored to other chats of their tenant.
 const (
-	sqlLinkTokens = `
+	sqlLinkReplies = `
 INSERT INTO parley_links (tenant_id, message_id, chat_id, why)
 SELECT m.tenant_id, m.id, h.id, 'token'
   FROM unnest($1::integer[], $2::bigint[], $3::integer[]) AS i (chat_id, seq, linked)
@@ -91,7 +91,7 @@ func (b *batch) queueLinks(q *pgx.Batch, kept []*inbound, seqs []int64) {
 		}
 	}
 	if len(tokens.chats) > 0 {
-		q.Queue(sqlLinkTokens, tokens.chats, tokens.seqs, tokens.linked)
+		q.Queue(sqlLinkReplies, tokens.chats, tokens.seqs, tokens.linked)
 	}
 	if len(threads.chats) > 0 {
 		q.Queue(sqlLinkThreads, threads.chats, threads.seqs, threads.where, threads.answered)

@@ -111,8 +111,13 @@ func (a *AuditReport) partition(ctx context.Context, db *store.DB, bus *jetstrea
 	if err != nil {
 		return err
 	}
-	// What left with its client has no row any more, and that is right.
-	if n := int64(len(missing)); n > l.Erased {
+	// What left with its client has no row any more, and that is right; nor have
+	// its duplicates then.
+	gone := l.Erased
+	if gone > 0 {
+		gone += l.Duplicate
+	}
+	if n := int64(len(missing)); n > gone {
 		a.find("Partition %d: no row answers for %d accepted events, %d of which may have left with their client; sequences %s.",
 			p.Partition, n, l.Erased, someOf(missing))
 	}

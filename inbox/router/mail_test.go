@@ -199,6 +199,24 @@ func TestUnprovenCopyStandsForNothing(t *testing.T) {
 	w.expect("offer/unproven", "offer/new")
 }
 
+// What left with its client takes what it was a second time along.
+func TestErasedMailWithItsCopies(t *testing.T) {
+	t.Parallel()
+	w := setup(t).mailbox("Orders")
+	sales := w.mailbox("Sales")
+	mail := w.mail("anna@example.org", "pass", "hello")
+	w.publish(mail, sales.mail("anna@example.org", "pass", "hello"), again(mail), w.mail("ben@example.org", "pass", "hi"))
+	w.route()
+	w.drained()
+	storetest.Exec(t, w.url, `DELETE FROM crm_clients WHERE first_name = 'anna@example.org'`)
+	for _, table := range []string{"parley_mails", "parley_copies"} {
+		if n := storetest.Int(t, w.url, "SELECT count(*) FROM "+table+" WHERE message_id NOT IN (SELECT id FROM crm_chat_messages)"); n != 0 {
+			t.Errorf("%d rows of %s stay", n, table)
+		}
+	}
+	w.audit()
+}
+
 // A copy of what is not stored ends as its original does.
 func TestCopiesOfWhatIsIgnored(t *testing.T) {
 	t.Parallel()
