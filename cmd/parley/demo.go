@@ -28,8 +28,8 @@ func demoCmd(a *app) *cobra.Command {
 		Use:   "demo",
 		Short: "Try Parley: a server with stand-in providers and a first conversation",
 		Long: `Runs a server like serve, with a private PostgreSQL and NATS in the data folder, beside stand-ins for
-Telegram and Twilio (SMS and WhatsApp) that you can play the clients of. Nothing leaves this machine. The next run goes on where this
-one ended; remove the data folder to start over.`,
+Telegram, Twilio (SMS and WhatsApp) and a mail server that you can play the clients of. Nothing leaves this
+machine. The next run goes on where this one ended; remove the data folder to start over.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := f.config(cmd, a, demoDataDir())
 			if err != nil {
@@ -81,6 +81,10 @@ func runDemo(ctx context.Context, cfg Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = d.twilio.Close() }()
+	if err := d.startMail(ctx); err != nil {
+		return err
+	}
+	defer func() { _ = d.mail.Close() }()
 	failed := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -110,6 +114,8 @@ type demo struct {
 	address  string
 	twilio   *sandbox.Twilio
 	twilioAt string
+	mail     *sandbox.Mail
+	mailAt   sandbox.MailAt
 }
 
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
@@ -166,6 +172,9 @@ func (d *demo) play(ctx context.Context, r *Running) error {
 		return err
 	}
 	if err := d.connectTwilio(ctx, r.Desk, tenant.ID); err != nil {
+		return err
+	}
+	if err := d.connectMail(ctx, r.Desk, tenant.ID); err != nil {
 		return err
 	}
 	if first {

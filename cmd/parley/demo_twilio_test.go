@@ -40,7 +40,7 @@ func TestDemoOnSMSAndWhatsApp(t *testing.T) {
 	if phone := parley(t, dir, "sandbox", "phone", "--on", "sms", "bo"); strings.Contains(phone, "hello bo") || !strings.Contains(phone, "by sms") {
 		t.Errorf("the phone shows %s", phone)
 	}
-	if out, err := parleyFails(t, dir, "sandbox", "say", "--on", "pigeon", "bo", "x"); err == nil || !strings.Contains(out, "telegram, sms or whatsapp") {
+	if out, err := parleyFails(t, dir, "sandbox", "say", "--on", "pigeon", "bo", "x"); err == nil || !strings.Contains(out, "telegram, sms, whatsapp or email") {
 		t.Errorf("it says %q, %v", out, err)
 	}
 	if out := parley(t, dir, "audit"); !strings.Contains(out, "Clean") {

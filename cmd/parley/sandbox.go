@@ -25,6 +25,7 @@ func sandboxCmd(a *app) *cobra.Command {
 		Long:  "Plays the people at the other end of the demo's stand-ins. A name makes a person.",
 		Example: `  parley sandbox say anna "Is my order on its way?"
   parley sandbox say --on whatsapp bo "Do you ship to Norway?"
+  parley sandbox say --on email --subject "Order 7" cleo "Is it on its way?"
   parley sandbox phone anna`,
 	}
 	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON for programs")
@@ -76,12 +77,22 @@ func (s *standIn) ask(ctx context.Context, method, path string, in []byte, out a
 }
 
 func sandboxSayCmd(a *app) *cobra.Command {
-	var on string
+	var on, subject string
 	cmd := &cobra.Command{
 		Use:   "say WHO TEXT",
 		Short: "Write to the business as a client",
-		Args:  cobra.ExactArgs(2),
+		Long: `Writes to the business as a client. A name makes a person. A mail without --subject answers the last one
+that the person got.`,
+		Example: `  parley sandbox say anna "Is my order on its way?"
+  parley sandbox say --on email --subject "Order 7" anna "Is it on its way?"`,
+		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if subject != "" && on != onEmail {
+				return &usageError{cmd, errorf("only a mail has a subject: add --on email")}
+			}
+			if on == onEmail {
+				return a.sayOnMail(cmd, args[0], subject, args[1])
+			}
 			if on != onTelegram {
 				return a.sayOnTwilio(cmd, on, args[0], args[1])
 			}
@@ -107,6 +118,7 @@ func sandboxSayCmd(a *app) *cobra.Command {
 		},
 	}
 	addOn(cmd, &on)
+	cmd.Flags().StringVar(&subject, "subject", "", "a mail's subject")
 	return cmd
 }
 
@@ -117,6 +129,9 @@ func sandboxPhoneCmd(a *app) *cobra.Command {
 		Short: "Show what a client sees",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if on == onEmail {
+				return a.phoneOnMail(cmd, args[0])
+			}
 			if on != onTelegram {
 				return a.phoneOnTwilio(cmd, on, args[0])
 			}
@@ -198,13 +213,17 @@ func sandboxPeopleCmd(a *app) *cobra.Command {
 }
 
 func sandboxFaultsCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var on string
+	cmd := &cobra.Command{
 		Use:   "faults [JSON]",
-		Short: "Show or set what goes wrong at the stand-in",
+		Short: "Show or set what goes wrong at a stand-in",
 		Long: `Shows what goes wrong when the business sends, or sets it: shares from 0 to 1 by kind of fault.
-{} is none. See the documentation of TelegramFaults (go doc ./transports/sandbox TelegramFaults) for all.`,
+{} is none. The stand-in for Twilio has one set of faults for SMS and WhatsApp together. All kinds are in the
+documentation: go doc ./transports/sandbox TelegramFaults, TwilioFaults, MailFaults.`,
 		Example: `  parley sandbox faults '{"server_error": 0.2, "hang_after": 0.05}'
   parley sandbox faults '{"next": ["reset_after"]}'
+  parley sandbox faults --on whatsapp '{"undelivered": 0.1}'
+  parley sandbox faults --on email '{"next": ["cut_after"], "drop_idle_ms": 500}'
   parley sandbox faults '{}'`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -215,7 +234,7 @@ func sandboxFaultsCmd(a *app) *cobra.Command {
 				}
 				method = http.MethodPost
 			}
-			s, err := a.standIn(cmd.Context())
+			s, err := a.standInOn(cmd.Context(), on)
 			if err != nil {
 				return err
 			}
@@ -226,4 +245,6 @@ func sandboxFaultsCmd(a *app) *cobra.Command {
 			return printJSON(cmd.OutOrStdout(), faults)
 		},
 	}
+	addOn(cmd, &on)
+	return cmd
 }

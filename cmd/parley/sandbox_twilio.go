@@ -19,7 +19,7 @@ import (
 const onTelegram = string(events.Telegram)
 
 func addOn(cmd *cobra.Command, on *string) {
-	cmd.Flags().StringVar(on, "on", onTelegram, "the network: telegram, sms or whatsapp")
+	cmd.Flags().StringVar(on, "on", onTelegram, "the network: telegram, sms, whatsapp or email")
 }
 
 // twilioStandIn asks the stand-in that a channel of the network speaks to.
@@ -27,7 +27,7 @@ func (a *app) twilioStandIn(ctx context.Context, on string) (*standIn, error) {
 	network := events.Transport(on)
 	if network != events.SMS && network != events.WhatsApp {
 		return nil, &inbox.Error{
-			Code: inbox.Invalid, Message: fmt.Sprintf("The stand-ins have no network %q.", on), Hint: "Use telegram, sms or whatsapp.",
+			Code: inbox.Invalid, Message: fmt.Sprintf("The stand-ins have no network %q.", on), Hint: "Use telegram, sms, whatsapp or email.",
 		}
 	}
 	c, err := a.connect(ctx)
@@ -43,9 +43,18 @@ func (a *app) twilioStandIn(ctx context.Context, on string) (*standIn, error) {
 			return &standIn{base: ch.Settings["api_url"]}, nil
 		}
 	}
-	return nil, &inbox.Error{
-		Code: inbox.NotFound, Message: fmt.Sprintf("The server in %s has no stand-in for %s.", c.dir, on), Hint: "parley demo runs one that has.",
+	return nil, noStandIn(c.dir, on)
+}
+
+// standInOn asks the stand-in that a network's channel speaks to.
+func (a *app) standInOn(ctx context.Context, on string) (*standIn, error) {
+	switch on {
+	case onTelegram:
+		return a.standIn(ctx)
+	case onEmail:
+		return a.mailStandIn(ctx)
 	}
+	return a.twilioStandIn(ctx, on)
 }
 
 // networkName is a network as people know it.

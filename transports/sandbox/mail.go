@@ -2,15 +2,19 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"mime"
 	"net"
+	"net/http"
 	"net/mail"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -23,12 +27,19 @@ import (
 
 // MailOptions configure a [Mail].
 type MailOptions struct {
-	// Address and Password are the business's mailbox; office@sandbox.example and
-	// DefaultMailPassword when empty.
+	// Address and Password are the business's mailbox; [DefaultMailAddress] and
+	// [DefaultMailPassword] when empty.
 	Address, Password string
+	// Faults from the start; see [Mail.SetFaults].
+	Faults MailFaults
+	// Seed of the faults' dice.
+	Seed uint64
 	// Now is the clock of dates, time.Now by default.
 	Now func() time.Time
 }
+
+// DefaultMailAddress is the mailbox of a stand-in that was given none.
+const DefaultMailAddress = "office@sandbox.example"
 
 // DefaultMailPassword is the password of a stand-in that was given none.
 const DefaultMailPassword = "SANDBOX-mail"
@@ -47,9 +58,17 @@ type Mail struct {
 	imap     *imapserver.Server
 	smtp     *smtp.Server
 	validity uint32
+	faults   atomic.Pointer[mailPlan]
+	control  *http.Server
+	stop     context.Context
+	stopped  context.CancelFunc
+	work     sync.WaitGroup
 
-	mu   sync.Mutex
-	sent []SentMail
+	mu      sync.Mutex
+	sent    []SentMail
+	written []letterWritten
+	people  map[string]string // names by normalised address
+	nth     int64             // how many mails were submitted
 }
 
 // SentMail is a mail that the business sent.
@@ -64,7 +83,7 @@ type SentMail struct {
 // NewMail builds a stand-in. It listens nowhere until Serve.
 func NewMail(opts MailOptions) (*Mail, error) {
 	if opts.Address == "" {
-		opts.Address = "office@sandbox.example"
+		opts.Address = DefaultMailAddress
 	}
 	if opts.Password == "" {
 		opts.Password = DefaultMailPassword
@@ -75,7 +94,14 @@ func NewMail(opts MailOptions) (*Mail, error) {
 	m := &Mail{
 		opts: opts, user: imapmemserver.NewUser(opts.Address, opts.Password),
 		validity: uint32(opts.Now().Unix()), //nolint:gosec // until 2106
+		people:   map[string]string{},
 	}
+	if err := opts.Faults.check(); err != nil {
+		return nil, fmt.Errorf("sandbox mail: %w", err)
+	}
+	m.SetFaults(opts.Faults)
+	m.stop, m.stopped = context.WithCancel(context.Background())
+	m.control = &http.Server{Handler: m.controlMux(), ReadHeaderTimeout: 10 * time.Second}
 	for _, folder := range []string{"INBOX", "Sent", "Junk"} {
 		if err := m.user.Create(folder, nil); err != nil {
 			return nil, fmt.Errorf("sandbox mail: make the folder %s: %w", folder, err)
@@ -85,12 +111,12 @@ func NewMail(opts MailOptions) (*Mail, error) {
 	users := imapmemserver.New()
 	users.AddUser(m.user)
 	m.imap = imapserver.New(&imapserver.Options{
-		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return &mailSession{Session: users.NewSession(), validity: m.validity}, nil, nil
+		NewSession: func(c *imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
+			return &mailSession{Session: users.NewSession(), m: m, conn: c}, nil, nil
 		},
 		Caps: imap.CapSet{imap.CapIMAP4rev1: {}}, InsecureAuth: true, Logger: quiet,
 	})
-	m.smtp = smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &submission{m: m}, nil }))
+	m.smtp = smtp.NewServer(smtp.BackendFunc(func(c *smtp.Conn) (smtp.Session, error) { return &submission{m: m, conn: c}, nil }))
 	m.smtp.Domain, m.smtp.AllowInsecureAuth, m.smtp.EnableSMTPUTF8 = "sandbox.example", true, true
 	m.smtp.MaxMessageBytes, m.smtp.MaxRecipients, m.smtp.ErrorLog = 30<<20, 100, quiet
 	m.smtp.ReadTimeout, m.smtp.WriteTimeout = time.Minute, time.Minute
@@ -106,12 +132,62 @@ func (m *Mail) Serve(forIMAP, forSMTP net.Listener) error {
 	go func() { both <- m.imap.Serve(forIMAP) }()
 	go func() { both <- m.smtp.Serve(forSMTP) }()
 	err := <-both
-	_ = m.Close()
+	_ = m.close()
 	return errors.Join(err, <-both)
 }
 
-// Close ends Serve and all connections.
-func (m *Mail) Close() error { return errors.Join(m.imap.Close(), m.smtp.Close()) }
+// MailAt is where a stand-in listens, each as host:port: the control endpoints
+// under /sandbox/, IMAP and SMTP.
+type MailAt struct {
+	Control string `json:"control"`
+	IMAP    string `json:"imap"`
+	SMTP    string `json:"smtp"`
+}
+
+// Start serves on loopback until Close, at those addresses of at that are free
+// and at any where none was given, and yields where.
+func (m *Mail) Start(ctx context.Context, at MailAt) (MailAt, error) {
+	var listeners [3]net.Listener
+	for i, addr := range []*string{&at.Control, &at.IMAP, &at.SMTP} {
+		ln, err := listenLoopback(ctx, *addr)
+		if err != nil {
+			for _, ln := range listeners[:i] {
+				_ = ln.Close()
+			}
+			return MailAt{}, fmt.Errorf("sandbox mail: %w", err)
+		}
+		listeners[i], *addr = ln, ln.Addr().String()
+	}
+	m.work.Go(func() { _ = m.control.Serve(listeners[0]) })
+	m.work.Go(func() {
+		_ = m.Serve(listeners[1], listeners[2])
+		_, _ = listeners[1].Close(), listeners[2].Close() // closed before it served
+	})
+	return at, nil
+}
+
+// listenLoopback listens at an address, or at any if that is not free.
+func listenLoopback(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	if host, _, err := net.SplitHostPort(addr); err == nil && host == "127.0.0.1" {
+		if ln, err := lc.Listen(ctx, "tcp", addr); err == nil {
+			return ln, nil
+		}
+	}
+	return lc.Listen(ctx, "tcp", "127.0.0.1:0")
+}
+
+// Close ends Serve and all connections, and waits for what Start began.
+func (m *Mail) Close() error {
+	err := m.close()
+	m.work.Wait()
+	return err
+}
+
+func (m *Mail) close() error {
+	m.stopped()
+	return errors.Join(m.control.Close(), m.imap.Close(), m.smtp.Close())
+}
 
 // Deliver puts a mail (RFC 5322) into the inbox, whatever it looks like.
 func (m *Mail) Deliver(raw []byte) error {
@@ -145,30 +221,30 @@ func (m *Mail) Write(l Letter) (id string, err error) {
 	now := m.opts.Now()
 	fmt.Fprintf(&out, "Return-Path: <%s>\r\nAuthentication-Results: sandbox.example; dmarc=pass\r\n", bare(l.From))
 	fmt.Fprintf(&out, "From: %s\r\nTo: %s\r\nDate: %s\r\nMessage-ID: <%s>\r\nSubject: %s\r\n",
-		header(l.From), header(l.To), now.Format(time.RFC1123Z), id, header(l.Subject))
+		header(l.From), header(l.To), now.Format(time.RFC1123Z), id, mime.QEncoding.Encode("utf-8", header(l.Subject)))
 	if l.InReplyTo != "" {
 		fmt.Fprintf(&out, "In-Reply-To: <%[1]s>\r\nReferences: <%[1]s>\r\n", header(l.InReplyTo))
 	}
 	out.WriteString("MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
 	out.WriteString(strings.ReplaceAll(strings.ReplaceAll(l.Text, "\r\n", "\n"), "\n", "\r\n") + "\r\n")
-	return id, m.Deliver(out.Bytes())
+	if err := m.Deliver(out.Bytes()); err != nil {
+		return "", err
+	}
+	m.remember(l, id, now)
+	return id, nil
 }
 
 // Answer writes an answer to a mail that was sent, as its first recipient, to
 // where it asks for answers.
 func (m *Mail) Answer(to SentMail, text string) (id string, err error) {
-	got, err := mail.ReadMessage(bytes.NewReader(to.Raw))
-	if err != nil || len(to.To) == 0 {
-		return "", errors.Join(errors.New("sandbox mail: there is nothing to answer"), err)
+	if len(to.To) == 0 {
+		return "", errors.New("sandbox mail: there is nothing to answer")
 	}
-	where := got.Header.Get("Reply-To")
-	if where == "" {
-		where = got.Header.Get("From")
+	l := Letter{From: to.To[0], Text: text}
+	if err := l.answer(to.Raw); err != nil {
+		return "", err
 	}
-	return m.Write(Letter{
-		From: to.To[0], To: where, Subject: "Re: " + got.Header.Get("Subject"), Text: text,
-		InReplyTo: strings.Trim(got.Header.Get("Message-ID"), "<> "),
-	})
+	return m.Write(l)
 }
 
 // Sent are the mails that the business sent, oldest first.
@@ -222,17 +298,18 @@ type literal struct{ *bytes.Reader }
 // Size implements [imap.LiteralReader].
 func (l literal) Size() int64 { return l.Reader.Size() }
 
-// mailSession gives the folders their UIDVALIDITY.
+// mailSession gives the folders their UIDVALIDITY, and IDLE its faults.
 type mailSession struct {
 	imapserver.Session
-	validity uint32
+	m    *Mail
+	conn *imapserver.Conn
 }
 
 // Select implements [imapserver.Session].
 func (s *mailSession) Select(name string, options *imap.SelectOptions) (*imap.SelectData, error) {
 	data, err := s.Session.Select(name, options)
 	if err == nil {
-		data.UIDValidity = s.validity
+		data.UIDValidity = s.m.validity
 	}
 	return data, err
 }
@@ -241,7 +318,7 @@ func (s *mailSession) Select(name string, options *imap.SelectOptions) (*imap.Se
 func (s *mailSession) Status(name string, options *imap.StatusOptions) (*imap.StatusData, error) {
 	data, err := s.Session.Status(name, options)
 	if err == nil && data.UIDValidity != 0 {
-		data.UIDValidity = s.validity
+		data.UIDValidity = s.m.validity
 	}
 	return data, err
 }
@@ -249,6 +326,7 @@ func (s *mailSession) Status(name string, options *imap.StatusOptions) (*imap.St
 // submission is one SMTP connection.
 type submission struct {
 	m        *Mail
+	conn     *smtp.Conn
 	loggedIn bool
 	mail     SentMail
 }
@@ -298,7 +376,7 @@ func (s *submission) Data(r io.Reader) error {
 		return err
 	}
 	s.mail.Raw = raw
-	return s.m.take(s.mail)
+	return s.faulty(func() error { return s.m.take(s.mail) })
 }
 
 // Reset implements [smtp.Session].

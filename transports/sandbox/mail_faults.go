@@ -1,0 +1,184 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/emersion/go-imap/v2/imapserver"
+	"github.com/emersion/go-smtp"
+)
+
+// Faults of mails that are submitted.
+const (
+	faultRefuse4xx = "refuse_4xx"
+	faultRefuse5xx = "refuse_5xx"
+	faultCutBefore = "cut_before"
+)
+
+// MailFaults are what goes wrong. The shares lie between 0 and 1; at most one
+// fault befalls a mail that is submitted. Which, is decided by the seed and the
+// number of the mail.
+type MailFaults struct {
+	// Not taken: answered 451 or 554 after the data, connection cut instead of an
+	// answer.
+	Refuse4xx float64 `json:"refuse_4xx,omitempty"`
+	Refuse5xx float64 `json:"refuse_5xx,omitempty"`
+	CutBefore float64 `json:"cut_before,omitempty"`
+	// CutAfter takes the mail and cuts the connection instead of answering.
+	CutAfter float64 `json:"cut_after,omitempty"`
+	// Next are faults by name ("cut_after"; "" for none) for the next mails, one
+	// each, before the shares apply.
+	Next []string `json:"next,omitempty"`
+	// DelayMS holds back the answer to the data, in milliseconds.
+	DelayMS int `json:"delay_ms,omitempty"`
+
+	// DropIdleMS cuts each connection that has been in IDLE (RFC 2177) for so many
+	// milliseconds; MuteIdle keeps IDLE from telling anything, so that new mail is
+	// found by looking only.
+	DropIdleMS int  `json:"drop_idle_ms,omitempty"`
+	MuteIdle   bool `json:"mute_idle,omitempty"`
+}
+
+// mailPlan is a set of faults in force.
+type mailPlan struct {
+	MailFaults
+	mu   sync.Mutex
+	next []string
+	// replaced is closed when other faults are.
+	replaced chan struct{}
+}
+
+// SetFaults replaces the faults in force, also for connections in IDLE.
+func (m *Mail) SetFaults(f MailFaults) {
+	plan := &mailPlan{MailFaults: f, next: slices.Clone(f.Next), replaced: make(chan struct{})}
+	if old := m.faults.Swap(plan); old != nil {
+		close(old.replaced)
+	}
+}
+
+// Faults in force; Next holds those still to come.
+func (m *Mail) Faults() MailFaults {
+	plan := m.faults.Load()
+	plan.mu.Lock()
+	defer plan.mu.Unlock()
+	f := plan.MailFaults
+	f.Next = slices.Clone(plan.next)
+	return f
+}
+
+func (f MailFaults) shares() []faultShare {
+	return []faultShare{
+		{faultRefuse4xx, f.Refuse4xx}, {faultRefuse5xx, f.Refuse5xx}, {faultCutBefore, f.CutBefore}, {faultCutAfter, f.CutAfter},
+	}
+}
+
+// check finds mistakes in faults that came from outside.
+func (f MailFaults) check() error {
+	known := f.shares()
+	for _, name := range f.Next {
+		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
+			return fmt.Errorf("no fault is called %q", name)
+		}
+	}
+	sum := 0.0
+	for _, s := range known {
+		if s.share < 0 || s.share > 1 {
+			return fmt.Errorf("the share of %s is not between 0 and 1", s.name)
+		}
+		sum += s.share
+	}
+	if sum > 1 {
+		return fmt.Errorf("the shares sum to %g", sum)
+	}
+	if f.DelayMS < 0 || f.DropIdleMS < 0 {
+		return errors.New("a time is negative")
+	}
+	return nil
+}
+
+// pick decides about the nth mail.
+func (p *mailPlan) pick(seed uint64, nth int64) string {
+	p.mu.Lock()
+	if len(p.next) > 0 {
+		defer p.mu.Unlock()
+		name := p.next[0]
+		p.next = p.next[1:]
+		return name
+	}
+	p.mu.Unlock()
+	roll := dice(seed, "submit", nth, 0)
+	for _, s := range p.shares() {
+		if roll -= s.share; roll < 0 {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// faulty takes a mail whose data has come, unless a fault is in the way. What it
+// returns is the answer to the data.
+func (s *submission) faulty(take func() error) error {
+	s.m.mu.Lock()
+	s.m.nth++
+	nth := s.m.nth
+	s.m.mu.Unlock()
+	plan := s.m.faults.Load()
+	fault := plan.pick(s.m.opts.Seed, nth)
+	var err error
+	switch fault {
+	case faultRefuse4xx:
+		err = &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "The sandbox was told to refuse for now"}
+	case faultRefuse5xx:
+		err = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0}, Message: "The sandbox was told to refuse"}
+	case faultCutBefore:
+	default:
+		err = take()
+	}
+	if plan.DelayMS > 0 {
+		held := time.NewTimer(time.Duration(plan.DelayMS) * time.Millisecond)
+		defer held.Stop()
+		select {
+		case <-held.C:
+		case <-s.m.stop.Done():
+		}
+	}
+	if fault == faultCutBefore || fault == faultCutAfter {
+		_ = s.conn.Conn().Close()
+	}
+	return err
+}
+
+// Idle implements [imapserver.Session].
+func (s *mailSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
+	began := time.Now()
+	for {
+		plan := s.m.faults.Load()
+		quit, done := make(chan struct{}), make(chan error, 1)
+		if plan.MuteIdle {
+			done <- nil
+		} else {
+			go func() { done <- s.Session.Idle(w, quit) }()
+		}
+		var drop <-chan time.Time
+		if plan.DropIdleMS > 0 {
+			timer := time.NewTimer(time.Until(began.Add(time.Duration(plan.DropIdleMS) * time.Millisecond)))
+			defer timer.Stop() // few: one for each change of faults
+			drop = timer.C
+		}
+		ended := true
+		select {
+		case <-stop:
+		case <-drop:
+			_ = s.conn.NetConn().Close()
+		case <-plan.replaced:
+			ended = false
+		}
+		close(quit)
+		if err := <-done; ended || err != nil {
+			return err
+		}
+	}
+}
