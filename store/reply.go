@@ -48,6 +48,9 @@ type Reply struct {
 	ReplyTo int64
 	// Template is sent instead of the text, which is then only what is shown.
 	Template *inbox.Template
+	// Mail sets what a mail's head would otherwise take from the mail answered,
+	// nil for nothing. Other transports refuse it.
+	Mail *ReplyMail
 	// Can is what the channels can do; what is not there is not limited.
 	Can map[events.ChannelID]inbox.Abilities
 }
@@ -123,6 +126,9 @@ func (r *Reply) validate() error {
 			return noChannel(r.Channel)
 		}
 	}
+	if err := r.Mail.validate(); err != nil {
+		return err
+	}
 	return validUploads(r.Uploads)
 }
 
@@ -166,7 +172,18 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 		return inbox.Message{}, err
 	}
 	content := contentOf(cmp.Or(r.Text, templateText(r.Template)), files)
-	content.ReplyTo = answered
+	if answered != nil {
+		content.Topic = answered.topic
+		if answered.Valid() {
+			content.ReplyTo = &answered.MessageKey
+		}
+	}
+	if r.Can[way.Channel].Mail {
+		if content.Mail, err = letterHead(ctx, tx, r, way); err != nil {
+			return inbox.Message{}, err
+		}
+		content.Type = events.Letter
+	}
 	id, seq, at, err := insertReply(ctx, tx, r, way, agent, content)
 	if err != nil {
 		return inbox.Message{}, err
@@ -174,7 +191,7 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 	d := newDelivery{
 		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address, Template: r.Template,
 	}
-	if answered != nil {
+	if answered != nil && answered.Valid() {
 		d.ReplyTo = answered.Message
 	}
 	delivery, err := enqueueDelivery(ctx, tx, d)
@@ -327,6 +344,12 @@ func usable(r Reply, way route) (route, error) {
 	if refused := way.Refusal(r.Template != nil); refused != nil {
 		return route{}, refused
 	}
+	if r.Mail != nil && r.Can != nil && !can.Mail {
+		return route{}, &inbox.Error{
+			Code: inbox.Refused, Message: fmt.Sprintf("Messages on channel %q have no subject and no recipients of their own.", way.Name),
+			Hint: "Leave them out, or answer by mail.",
+		}
+	}
 	if r.Template != nil && r.Can != nil && !can.Templates {
 		return route{}, &inbox.Error{
 			Code: inbox.Refused, Message: fmt.Sprintf("Channel %q takes no templates.", way.Name),
@@ -336,24 +359,30 @@ func usable(r Reply, way route) (route, error) {
 	return way, nil
 }
 
+// answeredMessage is a message that a reply answers, as the provider names it.
+type answeredMessage struct {
+	events.MessageKey
+	topic string
+}
+
 // answeredKey is how the provider names the message that r answers in
 // particular, nil when none.
-func answeredKey(ctx context.Context, tx pgx.Tx, r Reply, way route) (*events.MessageKey, error) {
+func answeredKey(ctx context.Context, tx pgx.Tx, r Reply, way route) (*answeredMessage, error) {
 	if r.ReplyTo == 0 {
 		return nil, nil
 	}
-	var key events.MessageKey
+	var key answeredMessage
 	var channel string
 	// What we sent carries its provider's id in its first attempt that was.
 	err := tx.QueryRow(ctx, `
 		SELECT coalesce(m.channel_id::text, ''),
-		       coalesce(m.provider_chat, a.provider_chat, ''), coalesce(m.provider_message, a.provider_id, '')
+		       coalesce(m.provider_chat, a.provider_chat, ''), coalesce(m.provider_message, a.provider_id, ''), coalesce(m.content ->> 'topic', '')
 		  FROM crm_chat_messages m
 		  LEFT JOIN parley_deliveries d ON d.message_id = m.id
 		  LEFT JOIN LATERAL (
 			SELECT a.provider_chat, a.provider_id FROM parley_attempts a
 			 WHERE a.delivery_id = d.id AND a.provider_id IS NOT NULL ORDER BY a.part, a.attempt LIMIT 1) a ON true
-		 WHERE m.id = $1 AND m.chat_id = $2`, r.ReplyTo, r.Chat).Scan(&channel, &key.Chat, &key.Message)
+		 WHERE m.id = $1 AND m.chat_id = $2`, r.ReplyTo, r.Chat).Scan(&channel, &key.Chat, &key.Message, &key.topic)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, &inbox.Error{
 			Code: inbox.NotFound, Message: fmt.Sprintf("There is no message %d in chat %d to answer.", r.ReplyTo, r.Chat),
@@ -362,6 +391,9 @@ func answeredKey(ctx context.Context, tx pgx.Tx, r Reply, way route) (*events.Me
 	}
 	if err != nil {
 		return nil, err
+	}
+	if can, known := r.Can[way.Channel]; known && can.Mail && channel == string(way.Channel) {
+		return &key, nil // its head names it, whatever became of it
 	}
 	if channel != string(way.Channel) || !key.Valid() {
 		return nil, &inbox.Error{

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,9 @@ import (
 )
 
 func chatReplyCmd(a *app) *cobra.Command {
-	var via, key string
+	var via, key, subject, template string
+	var to, cc []string
+	var variables map[string]string
 	var seen, replyTo int64
 	var force bool
 	var files []string
@@ -39,7 +42,7 @@ Without --seen it is what this command line has shown you of the chat.`,
 			switch {
 			case len(args) > 1:
 				text = args[1]
-			case len(files) == 0:
+			case len(files) == 0 && template == "":
 				return &usageError{cmd, errorf("%s needs CHAT TEXT, or CHAT and --file", cmd.CommandPath())}
 			}
 			if text == "-" {
@@ -72,6 +75,18 @@ Without --seen it is what this command line has shown you of the chat.`,
 					return err
 				}
 			}
+			if subject != "" {
+				in["subject"] = subject
+			}
+			if len(to) > 0 {
+				in["to"] = to
+			}
+			if cmd.Flags().Changed("cc") {
+				in["cc"] = slices.DeleteFunc(cc, func(a string) bool { return a == "" })
+			}
+			if template != "" {
+				in["template"] = inbox.Template{ID: template, Variables: variables}
+			}
 			var header []string
 			if key != "" {
 				header = []string{"Idempotency-Key", key}
@@ -103,6 +118,11 @@ Without --seen it is what this command line has shown you of the chat.`,
 	cmd.Flags().BoolVar(&force, "force", false, "send whatever was written meanwhile")
 	cmd.Flags().StringArrayVarP(&files, "file", "f", nil, "file to send; may be given several times")
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key: the same key with the same reply sends once")
+	cmd.Flags().StringVar(&subject, "subject", "", "subject of a mail")
+	cmd.Flags().StringArrayVar(&to, "to", nil, "recipient of a mail instead of those of the mail answered; may be given several times")
+	cmd.Flags().StringArrayVar(&cc, "cc", nil, "further recipient of a mail; empty for none")
+	cmd.Flags().StringVar(&template, "template", "", "id of an approved template to send instead of TEXT")
+	cmd.Flags().StringToStringVar(&variables, "var", nil, "variable of the template, as NAME=VALUE; may be given several times")
 	cmd.Flags().Int64Var(&replyTo, "reply-to", 0, "id of the message to quote")
 	return cmd
 }

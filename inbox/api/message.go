@@ -57,6 +57,10 @@ func (a *api) messages(h huma.API) {
 			Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
 			// Template replaces the text.
 			Template *inbox.Template `json:"template,omitempty" doc:"An approved template to send instead of the text, which is then only what is shown."`
+			Subject  string          `json:"subject,omitempty" maxLength:"900" doc:"Of a mail; that of the mail answered when absent."`
+			// To and Cc are the recipients of a mail.
+			To []string  `json:"to,omitempty" maxItems:"50" doc:"Recipients of a mail, like Ada <ada@example.com>; those of the mail answered when absent."`
+			Cc *[]string `json:"cc,omitempty" doc:"Further recipients of a mail; an empty list leaves out those of the mail answered."`
 		}
 	}
 	handle(a, h, huma.Operation{
@@ -72,9 +76,13 @@ func (a *api) messages(h huma.API) {
 			return inbox.Message{}, err
 		}
 		b := &in.Body
+		var cc []string
+		if b.Cc != nil {
+			cc = append([]string{}, *b.Cc...)
+		}
 		return a.Desk.Reply(ctx, desk.Reply{
 			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
-			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template,
+			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template, Subject: b.Subject, To: b.To, Cc: cc,
 		})
 	})
 }

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"errors"
 
 	"parley/events"
 	"parley/inbox"
@@ -31,6 +32,11 @@ type Reply struct {
 	ReplyTo int64
 	// Template is sent instead of the text, nil for none.
 	Template *inbox.Template
+	// Subject, To and Cc replace what a mail's head takes from the mail answered;
+	// addresses are like "Ada <ada@example.com>". A Cc that is not nil and empty
+	// leaves all of them out.
+	Subject string
+	To, Cc  []string
 }
 
 // Reply stores a reply and queues its delivery; see [store.DB.Reply] for when
@@ -39,6 +45,19 @@ func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 	out := store.Reply{
 		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, Uploads: r.Attachments, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
 		Template: r.Template,
+	}
+	if r.Subject != "" || len(r.To) > 0 || r.Cc != nil {
+		mail := &store.ReplyMail{Subject: r.Subject}
+		var toErr, ccErr error
+		mail.To, toErr = inbox.MailAddresses(r.To)
+		mail.Cc, ccErr = inbox.MailAddresses(r.Cc)
+		if err := errors.Join(toErr, ccErr); err != nil {
+			return inbox.Message{}, err
+		}
+		if r.Cc != nil && mail.Cc == nil {
+			mail.Cc = []events.MailAddress{}
+		}
+		out.Mail = mail
 	}
 	if r.Channel != "" {
 		ch, err := d.Channel(ctx, r.Tenant, r.Channel)

@@ -42,7 +42,10 @@ func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job
 			harmless:  r.adapter.caps.HarmlessResend,
 			queuedFor: h.Age, claimedAt: now,
 		}
-		jobs[i].template = m.template
+		jobs[i].template, jobs[i].topic = m.template, m.topic
+		if r.adapter.caps.Mail {
+			jobs[i].mail = mailHead(m.mail, h.PartsSent)
+		}
 		// Only the first part quotes: the rest follows it anyway.
 		if r.adapter.caps.Replies && h.PartsSent == 0 {
 			jobs[i].replyTo = h.ReplyTo
@@ -95,14 +98,44 @@ type message struct {
 	store []byte
 	// template is sent instead of the text, nil for none.
 	template *transports.Template
+	// mail is the head of a mail, nil for none; topic the thread it goes to.
+	mail  *events.Mail
+	topic string
+}
+
+// mailHead is the head of one part of a mail. Each part is a mail of its own,
+// with an id that is the same for each attempt.
+func mailHead(m *events.Mail, part int) *transports.MailHead {
+	if m == nil {
+		return nil
+	}
+	head := &transports.MailHead{
+		Subject: m.Subject, To: m.To, Cc: m.Cc, MessageID: m.MessageID, References: m.References, ReplyToken: m.ChatToken,
+	}
+	if len(m.InReplyTo) > 0 {
+		head.InReplyTo = m.InReplyTo[0]
+	}
+	if local, domain, ok := strings.Cut(m.MessageID, "@"); ok && part > 0 {
+		head.MessageID = fmt.Sprintf("%s.%d@%s", local, part, domain)
+	}
+	return head
 }
 
 // storedPart is one part as parley_deliveries.split keeps it: its text, and
 // which of the message's files it carries, if any.
 type storedPart struct {
-	Text string `json:"text,omitempty"`
-	File *int   `json:"file,omitempty"`
+	Text     string          `json:"text,omitempty"`
+	Entities []events.Entity `json:"entities,omitempty"`
+	File     *int            `json:"file,omitempty"`
 	// Kind is what the file is sent as.
+	Kind events.ContentType `json:"kind,omitempty"`
+	// Album are the further files that go with it.
+	Album []storedFile `json:"album,omitempty"`
+}
+
+// storedFile is one of the message's files and what it is sent as.
+type storedFile struct {
+	File int                `json:"file"`
 	Kind events.ContentType `json:"kind,omitempty"`
 }
 
@@ -124,23 +157,29 @@ func (r *runner) split(h *store.Head) (message, error) {
 	}
 	files := r.files(h, &content)
 	if h.Split != nil {
-		return splitAgain(h, files)
+		m, err := splitAgain(h, files)
+		m.mail, m.topic = content.Mail, content.Topic
+		return m, err
 	}
-	parts := transports.Split(content.Text, files, r.adapter.caps)
+	parts := transports.SplitMessage(content.Text, content.Entities, files, r.adapter.caps)
 	if len(parts) == 0 {
 		return message{}, errors.New("There is nothing in the message to send.") //nolint:staticcheck // words for people
 	}
 	if h.PartsSent >= len(parts) {
 		return message{}, errors.New("The message was sent in part, and how it was divided is not known.") //nolint:staticcheck // words for people
 	}
-	m := message{parts: parts}
+	m := message{parts: parts, mail: content.Mail, topic: content.Topic}
 	if len(parts) > 1 {
 		stored := make([]storedPart, len(parts))
 		file := 0
 		for i, p := range parts {
-			stored[i] = storedPart{Text: p.Text}
+			stored[i] = storedPart{Text: p.Text, Entities: p.Entities}
 			if p.Attachment != nil {
 				stored[i].File, stored[i].Kind = new(file), p.Attachment.Kind
+				file++
+			}
+			for _, further := range p.Album {
+				stored[i].Album = append(stored[i].Album, storedFile{File: file, Kind: further.Kind})
 				file++
 			}
 		}
@@ -161,7 +200,7 @@ func templated(h *store.Head, content *events.Content) (message, error) {
 	}
 	return message{
 		parts:    []transports.Part{{Text: content.Text}},
-		template: &transports.Template{ID: t.ID, Variables: t.Variables},
+		template: &transports.Template{ID: t.ID, Variables: t.Variables}, topic: content.Topic,
 	}, nil
 }
 
@@ -174,16 +213,22 @@ func splitAgain(h *store.Head, files []transports.File) (message, error) {
 	}
 	m := message{parts: make([]transports.Part, len(stored))}
 	for i, s := range stored {
-		m.parts[i].Text = s.Text
+		m.parts[i].Text, m.parts[i].Entities = s.Text, s.Entities
 		if s.File == nil {
 			continue
 		}
-		if *s.File < 0 || *s.File >= len(files) {
-			return message{}, errors.New("A file of the message is no longer there.") //nolint:staticcheck // words for people
+		for n, one := range append([]storedFile{{File: *s.File, Kind: s.Kind}}, s.Album...) {
+			if one.File < 0 || one.File >= len(files) {
+				return message{}, errors.New("A file of the message is no longer there.") //nolint:staticcheck // words for people
+			}
+			file := files[one.File]
+			file.Kind = one.Kind
+			if n == 0 {
+				m.parts[i].Attachment = &file
+			} else {
+				m.parts[i].Album = append(m.parts[i].Album, file)
+			}
 		}
-		file := files[*s.File]
-		file.Kind = s.Kind
-		m.parts[i].Attachment = &file
 	}
 	return m, nil
 }

@@ -24,6 +24,10 @@ type job struct {
 	replyTo string
 	// template is sent instead of the part's text, nil for none.
 	template *transports.Template
+	// mail is the head of a mail, nil on other transports; topic the thread to
+	// write into, empty for none.
+	mail  *transports.MailHead
+	topic string
 	// harmless is the account's HarmlessResend.
 	harmless bool
 	// queuedFor is how long the delivery had been queued at claimedAt.
@@ -45,7 +49,9 @@ func (r *runner) start(j job, ref uuid.UUID) {
 	r.busy[j.lane] = j
 	r.rates.take(j.claimedAt, j.lane)
 	sender := r.adapter.sender
-	out := transports.Outbound{To: j.lane, Part: j.part, ReplyTo: j.replyTo, Ref: ref.String(), Template: j.template}
+	out := transports.Outbound{
+		To: j.lane, Part: j.part, ReplyTo: j.replyTo, Ref: ref.String(), Template: j.template, Mail: j.mail, Topic: j.topic,
+	}
 	go func() { r.answers <- r.send(sender, j, out) }()
 }
 
