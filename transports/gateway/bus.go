@@ -37,6 +37,10 @@ type Bus interface {
 	// not wait: one that is held yields jetstream.ErrLeaseHeld. Owner is for
 	// people.
 	AcquireLease(ctx context.Context, name, owner string, ttl time.Duration) (Lease, error)
+	// Present says that a member of a group is here for ttl, and returns how many
+	// members are, this one included; Absent that it left.
+	Present(ctx context.Context, group, member string, ttl time.Duration) (int, error)
+	Absent(ctx context.Context, group, member string) error
 	// PutHealth replaces what is known of a channel's health.
 	PutHealth(ctx context.Context, h events.ChannelHealth) error
 	// LastHealth is what was put last, by whichever replica, a few seconds old at

@@ -17,7 +17,9 @@
 // holds the channel's lease on the bus. A replica that loses its lease, or
 // cannot renew it in time, stops polling at once; another continues from the
 // durable cursor. The lease keeps providers from being asked twice. It is not
-// what keeps events from being stored twice.
+// what keeps events from being stored twice. Replicas say on
+// the bus that they are here, and none holds more than its share of the channels;
+// one that has more leaves some to who came.
 //
 // # What webhooks missed
 //

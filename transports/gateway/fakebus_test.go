@@ -35,6 +35,8 @@ type fakeBus struct {
 	// What reconciliations know, and how often one was asked for.
 	reconciled map[events.ChannelID]string
 	asked      map[events.ChannelID]int
+	// present is until when members said that they are here.
+	present map[string]time.Time
 }
 
 func newFakeBus() *fakeBus {
@@ -46,6 +48,7 @@ func newFakeBus() *fakeBus {
 
 		reconciled: make(map[events.ChannelID]string),
 		asked:      make(map[events.ChannelID]int),
+		present:    make(map[string]time.Time),
 	}
 }
 
@@ -142,6 +145,26 @@ func (b *fakeBus) ReconcileAsked(_ context.Context, ch events.ChannelID) (string
 		return "", nil
 	}
 	return strconv.Itoa(b.asked[ch]), nil
+}
+
+func (b *fakeBus) Present(_ context.Context, _, member string, ttl time.Duration) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.present[member] = time.Now().Add(ttl)
+	n := 0
+	for _, until := range b.present {
+		if time.Now().Before(until) {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func (b *fakeBus) Absent(_ context.Context, _, member string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.present, member)
+	return nil
 }
 
 func (b *fakeBus) PutHealth(ctx context.Context, h events.ChannelHealth) error {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,7 @@ type Gateway struct {
 
 	table *table
 	gate  *drain
+	share share
 	ran   atomic.Bool
 }
 
@@ -128,6 +130,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.ran.Swap(true) {
 		return errors.New("gateway: it runs, or ran, already")
 	}
+	var presence sync.WaitGroup
+	presence.Go(func() { g.present(ctx) })
+	defer presence.Wait()
 	f := newFollower(ctx, g)
 	waits := g.pauses()
 	for ctx.Err() == nil {

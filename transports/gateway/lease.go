@@ -28,12 +28,23 @@ func (g *Gateway) tend(ctx context.Context, acc *account, previous <-chan struct
 	}
 	waits := g.pauses()
 	for ctx.Err() == nil {
+		if !g.share.room(g.table.active()) {
+			g.confess(ctx, acc)
+			pause(ctx, around(g.limits.Lease/3))
+			continue
+		}
 		asked := time.Now()
 		lease, err := g.acquire(ctx, acc)
 		switch {
 		case err == nil:
 			waits.Reset()
-			g.hold(ctx, acc, lease, asked)
+			if !g.share.take(g.table.active()) { // others were quicker here
+				g.release(ctx, acc, lease)
+				continue
+			}
+			if left := g.hold(ctx, acc, lease, asked); !left {
+				g.share.give()
+			}
 		case errors.Is(err, jetstream.ErrLeaseHeld):
 			waits.Reset()
 			g.confess(ctx, acc)
@@ -51,8 +62,9 @@ func (g *Gateway) acquire(ctx context.Context, acc *account) (Lease, error) {
 	return g.bus.AcquireLease(ctx, leaseName(acc), g.name, g.limits.Lease)
 }
 
-// hold works one shift: until ctx ends, or the lease asked for at asked does.
-func (g *Gateway) hold(ctx context.Context, acc *account, lease Lease, asked time.Time) {
+// hold works one shift: until ctx ends, or the lease asked for at asked does, or
+// it is left to a replica that holds less, which it reports.
+func (g *Gateway) hold(ctx context.Context, acc *account, lease Lease, asked time.Time) (left bool) {
 	g.metrics.lease.WithLabelValues(string(acc.ch.ID), string(acc.ch.Transport)).Set(1)
 	held, lose := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer lose(nil)
@@ -71,17 +83,30 @@ func (g *Gateway) hold(ctx context.Context, acc *account, lease Lease, asked tim
 			lose(err)
 		}
 	}()
+	yielded := make(chan error, 1)
+	go func() {
+		err := g.yield(work)
+		stop()
+		yielded <- err
+	}()
 	s := &shift{Gateway: g, acc: acc, rep: g.newReporter(held, acc), held: held}
 	s.work(work)
+	stop()
+	left = <-yielded != nil
 	enough()
 	<-renewed
 	g.metrics.leave(acc.ch)
 
 	// Only now: whoever takes it next must find nothing of ours running.
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.limits.Lease/3)
+	g.release(ctx, acc, lease)
+	return left
+}
+
+func (g *Gateway) release(ctx context.Context, acc *account, lease Lease) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.limits.Lease/3)
 	defer cancel()
-	if err := lease.Release(release); err != nil && !errors.Is(err, jetstream.ErrLeaseLost) {
-		g.log.LogAttrs(release, slog.LevelDebug, "lease not released, it runs out by itself",
+	if err := lease.Release(ctx); err != nil && !errors.Is(err, jetstream.ErrLeaseLost) {
+		g.log.LogAttrs(ctx, slog.LevelDebug, "lease not released, it runs out by itself",
 			append(acc.logAttrs(), slog.String("error", err.Error()))...)
 	}
 }

@@ -27,6 +27,8 @@ type table struct {
 	known bool
 	paths map[pathKey]*account
 	ids   map[events.ChannelID]*account
+	// working counts the accounts that are not paused.
+	working int
 }
 
 func newTable() *table {
@@ -58,6 +60,9 @@ func (t *table) put(acc *account) {
 	defer t.mu.Unlock()
 	t.drop(acc.ch.ID)
 	t.ids[acc.ch.ID] = acc
+	if !acc.ch.Paused {
+		t.working++
+	}
 	if acc.ch.WebhookPath != "" {
 		t.paths[keyOf(acc.ch.WebhookPath)] = acc
 	}
@@ -77,6 +82,9 @@ func (t *table) drop(id events.ChannelID) {
 		return
 	}
 	delete(t.ids, id)
+	if !old.ch.Paused {
+		t.working--
+	}
 	if key := keyOf(old.ch.WebhookPath); t.paths[key] == old {
 		delete(t.paths, key)
 	}
@@ -95,6 +103,13 @@ func (t *table) loaded() bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.known
+}
+
+// active is how many channels there are that are not paused.
+func (t *table) active() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.working
 }
 
 // size is how many channels there are.
