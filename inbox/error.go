@@ -15,6 +15,7 @@ const (
 	Refused      Code = "refused"      // a rule forbids it now: opted out, window closed, blocked
 	Unavailable  Code = "unavailable"  // something it needs is down; try again
 	Unauthorized Code = "unauthorized" // who is asking?
+	Forbidden    Code = "forbidden"    // they may not
 )
 
 // Error is an error that its reader can act on.

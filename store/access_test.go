@@ -106,7 +106,7 @@ func TestLastOwnerStays(t *testing.T) {
 	one, two := w.user(w.a, "one@example.com", inbox.Owner), w.user(w.a, "two@example.com", inbox.Owner)
 	w.user(w.b, "one@example.com", inbox.Owner) // helps nobody in A
 	_, err := w.db.ChangeAccount(t.Context(), w.a, byOperator, inbox.Admin, one.ID, store.AccountChange{Role: new(inbox.Agent)})
-	w.code(err, inbox.Refused)
+	w.code(err, inbox.Forbidden)
 	// Each demotes the other at the same time: one of them wins.
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
@@ -244,7 +244,7 @@ func TestInvitations(t *testing.T) {
 		t.Errorf("with an owner there: %v, %v", made, err)
 	}
 	_, _, err = w.db.Invite(t.Context(), w.a, byOperator, inbox.Admin, store.NewInvitation{Role: inbox.Owner, Hash: store.SecretHash{4}, Life: time.Hour})
-	w.code(err, inbox.Refused)
+	w.code(err, inbox.Forbidden)
 	v, _, err := w.db.Invite(t.Context(), w.a, byOperator, inbox.Admin, store.NewInvitation{Role: inbox.Agent, Email: "x@example.com", Hash: store.SecretHash{5}, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -77,7 +77,7 @@ func invite(ctx context.Context, tx pgx.Tx, by inbox.Actor, byRole inbox.Role, n
 		return v, false, &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("There is no role %q.", n.Role), Hint: "The roles are owner, admin, agent and read_only."}
 	}
 	if !byRole.AtLeast(n.Role) {
-		return v, false, &inbox.Error{Code: inbox.Refused, Message: fmt.Sprintf("An %s may not do this to an %s.", byRole, n.Role), Hint: "Ask an owner."}
+		return v, false, &inbox.Error{Code: inbox.Forbidden, Message: fmt.Sprintf("An %s may not do this to an %s.", byRole, n.Role), Hint: "Ask an owner."}
 	}
 	var id string
 	err = tx.QueryRow(ctx, `INSERT INTO parley_invitations (user_id, email, role, hash, expires_at, idempotency_key)

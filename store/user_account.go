@@ -178,7 +178,7 @@ func (db *DB) ChangeAccount(ctx context.Context, tenant events.TenantID, by inbo
 			return noAccount(id, err)
 		}
 		if (was.Role == inbox.Owner || c.Role != nil && *c.Role == inbox.Owner) && byRole != inbox.Owner {
-			return &inbox.Error{Code: inbox.Refused, Message: "Only an owner may change who is an owner.", Hint: "Ask an owner."}
+			return &inbox.Error{Code: inbox.Forbidden, Message: "Only an owner may change who is an owner.", Hint: "Ask an owner."}
 		}
 		role, disabled := was.Role, was.DisabledAt != nil
 		if c.Role != nil {

@@ -180,7 +180,9 @@ func TestJudge(t *testing.T) {
 		want access.Verdict
 	}{
 		{access.Rule{}, user(inbox.Owner), access.Forbidden},
-		{access.Rule{}, operator, access.Forbidden},
+		{access.Rule{}, operator, access.Allowed},
+		{access.Rule{}, anonymous, access.Unknown},
+		{access.Rule{Public: true, Operator: true}, anonymous, access.Unknown},
 		{access.Rule{Public: true}, anonymous, access.Allowed},
 		{access.Rule{Operator: true}, operator, access.Allowed},
 		{access.Rule{Operator: true}, user(inbox.Owner), access.Forbidden},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -231,4 +232,45 @@ func totpName(tenant events.TenantID, user int64) string {
 // SealTOTP seals a second factor's secret for one user.
 func (g *Guard) SealTOTP(tenant events.TenantID, user int64, secret string) ([]byte, error) {
 	return g.keys.Seal(totpName(tenant, user), map[string]string{totpSecret: secret})
+}
+
+// Tenant finds where somebody logs in, by id or name; empty is the only tenant.
+// What is not found, or not one, is a tenant that does not exist: the log-in then
+// fails like any other.
+func (g *Guard) Tenant(ctx context.Context, name string) (events.TenantID, error) {
+	all, err := g.db.Tenants(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []events.TenantID
+	for _, t := range all {
+		if name == "" || strings.EqualFold(t.Name, name) || strings.EqualFold(string(t.ID), name) {
+			found = append(found, t.ID)
+		}
+	}
+	if len(found) != 1 {
+		return noTenant, nil
+	}
+	return found[0], nil
+}
+
+// noTenant is the id of no tenant: gen_random_uuid never makes it.
+const noTenant events.TenantID = "00000000-0000-0000-0000-000000000000"
+
+// InvitationLink is what to hand to who is invited. Browsers do not send what is
+// after the #, so that no server's or proxy's log has it.
+func InvitationLink(base string, c Credential) string { return base + "/invite#" + c.Text }
+
+// FirstOwner makes the link for a tenant's first owner, where nobody can log in
+// and no such link waits; empty otherwise.
+func (g *Guard) FirstOwner(ctx context.Context, tenant events.TenantID, base string) (link string, err error) {
+	c, err := NewCredential(InvitationKind, tenant)
+	if err != nil {
+		return "", err
+	}
+	made, err := g.db.InviteFirstOwner(ctx, tenant, inbox.Actor{Kind: inbox.Operator, Name: "first start"}, c.Hash(), InvitationLife)
+	if err != nil || !made {
+		return "", err
+	}
+	return InvitationLink(base, c), nil
 }

@@ -2,7 +2,9 @@
 // /api/v1, described at /api/openapi.json.
 //
 // It is served on a Unix socket that only its owner can open, for the operator's
-// own command line: whoever reaches it may do everything, in every tenant.
+// own command line: whoever reaches it may do everything, in every tenant ([New]).
+// Over TCP it takes a session or a token, and the rule of each operation says
+// which ([Public]).
 //
 // Every tenant operation takes the header Parley-Tenant, an id or a name; where
 // there is one tenant only, it may be left out. Errors are RFC 9457 problems;
@@ -18,6 +20,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"parley/events"
+	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/desk"
 	"parley/store"
 )
@@ -34,6 +38,12 @@ type Options struct {
 	Stop    context.Context
 	Version string
 	Logger  *slog.Logger
+	// Guard lets people and programs in.
+	Guard *access.Guard
+	// URL is where people reach Parley, without trailing slash, for links; HTTPS
+	// whether they do so over https.
+	URL   string
+	HTTPS bool
 }
 
 // api has the operations as its methods, one noun per file.
@@ -42,8 +52,11 @@ type api struct {
 	log *slog.Logger
 }
 
-// New makes the handler of everything under /api/.
-func New(o Options) http.Handler {
+// New makes the handler of everything under /api/ for the operator. Nobody else
+// may reach it.
+func New(o Options) http.Handler { return asOperator(mux(o)) }
+
+func mux(o Options) http.Handler {
 	mux := http.NewServeMux()
 	Describe(mux, o)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -66,7 +79,10 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	cfg.DocsPath, cfg.SchemasPath = "", ""
 	cfg.CreateHooks = nil
 	cfg.RejectUnknownQueryParameters = true
+	cfg.OnAddOperation = append(cfg.OnAddOperation, declare())
+	cfg.Components.SecuritySchemes = securitySchemes()
 	h := humago.New(mux, cfg)
+	h.UseMiddleware(a.authorize)
 	a.tenants(h)
 	a.channels(h)
 	a.chats(h)
@@ -77,6 +93,10 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.audits(h)
 	a.facts(h)
 	a.statuses(h)
+	a.sessions(h)
+	a.users(h)
+	a.invitations(h)
+	a.tokens(h)
 	return h.OpenAPI()
 }
 
@@ -87,6 +107,9 @@ type ForTenant struct {
 
 // tenant finds the request's tenant.
 func (a *api) tenant(ctx context.Context, in ForTenant) (events.TenantID, error) {
+	if p := access.From(ctx); p.Kind != inbox.Operator {
+		return tenantOf(p, in)
+	}
 	t, err := a.Desk.Tenant(ctx, in.Tenant)
 	return t.ID, err
 }

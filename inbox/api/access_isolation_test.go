@@ -1,0 +1,155 @@
+package api_test
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"parley/inbox/api"
+)
+
+// fill writes a tenant's ids into an operation's path. A name that it does not
+// know fails the test: whoever adds one says here what it names.
+func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
+	w.Helper()
+	id := tw.token
+	if strings.Contains(op.Path, "/invitations/") {
+		id = tw.invitation
+	}
+	if strings.Contains(op.Path, "/quarantine/") {
+		id = "1"
+	}
+	path := strings.NewReplacer(
+		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
+		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
+		"{delivery}", fmt.Sprint(tw.delivery),
+	).Replace(op.Path)
+	if strings.Contains(path, "{") {
+		w.Fatalf("%s: this test does not know what %s names", op.OperationID, path)
+	}
+	return path
+}
+
+// valid are bodies that nothing is wrong with, so that what is refused is refused
+// for whose it is.
+var valid = map[string]string{
+	"settle-delivery":       `{"as":"sent"}`,
+	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
+	"read-chat":             `{"seq":1}`,
+	"change-user":           `{"disabled":true}`,
+	"add-channel":           `{"transport":"telegram","name":"Other","secrets":{"token":"other"}}`,
+	"invite":                `{"email":"spy@example.com","role":"agent"}`,
+	"add-token":             `{"name":"spy","role":"agent","scopes":["chats:read"]}`,
+	"upload":                `some bytes`,
+	"confirm-second-factor": `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"000000"}`,
+}
+
+// asked are queries that name something.
+var asked = map[string]func(tw *tenantWorld) string{
+	"list-deliveries": func(*tenantWorld) string { return "?waiting=true" },
+	"follow-facts":    func(tw *tenantWorld) string { return fmt.Sprintf("?after=0&chat=%d", tw.chat) },
+}
+
+// readings are all that a tenant's owner can read.
+func (w *publicWorld) readings(tw *tenantWorld) map[string]string {
+	w.Helper()
+	all := map[string]string{}
+	for id, op := range operations() {
+		rule := api.Rules()[id]
+		if op.Method != http.MethodGet || rule.Operator || id == "follow-facts" || id == "download-thumbnail" {
+			continue
+		}
+		res := w.ask(tw.session, op.Method, w.fill(op, tw), "", 200, nil)
+		all[id] = res.body
+	}
+	return all
+}
+
+// Every operation, with another tenant's ids: nothing is found, in the same words
+// as for what does not exist, nothing is shown, and nothing changes.
+func TestNoTenantSeesAnother(t *testing.T) {
+	t.Parallel()
+	w := newPublicWorld(t)
+	before := w.readings(w.a)
+	tried, visited := 0, 0
+	for _, id := range slices.Sorted(maps.Keys(operations())) {
+		op, rule := operations()[id], api.Rules()[id]
+		if rule.Public || rule.Operator || id == "log-out" {
+			continue // no tenant's ids: TestLogInTellsNothing, TestRolesAndScopes
+		}
+		if op.RequestBody != nil && valid[id] == "" {
+			t.Errorf("%s: this test has no valid body for it", id)
+			continue
+		}
+		visited++
+		names := strings.Contains(op.Path, "{")
+		// A's header, with A's ids and with one's own.
+		if strings.HasPrefix(id, "confirm") || strings.HasPrefix(id, "begin") || id == "me" {
+			continue // of oneself: they name nothing
+		}
+		for _, path := range []string{w.fill(op, w.a), w.fill(op, w.b)} {
+			for _, tenant := range []string{string(w.a.tenant.ID), "Acme"} {
+				tried++
+				if res := w.send(w.b.session, op.Method, path, valid[id], "Parley-Tenant", tenant); res.StatusCode != 404 {
+					t.Errorf("%s for tenant %s: %d %s", id, tenant, res.StatusCode, res.body)
+				}
+			}
+		}
+		query := ""
+		if asked[id] != nil {
+			query = asked[id](w.a)
+		}
+		for _, who := range []string{w.b.session, w.b.tokenSecret} {
+			tried++
+			path := w.fill(op, w.a)
+			res := w.send(who, op.Method, path+query, valid[id])
+			switch {
+			case who == w.b.tokenSecret && res.StatusCode == 403: // not of its scopes
+			case names && res.StatusCode != 404:
+				t.Errorf("%s with another tenant's ids: %d %s", id, res.StatusCode, res.body)
+			case names:
+				missing := w.send(who, op.Method, missing(op), valid[id])
+				if generic(missing.body) != generic(res.body) || missing.StatusCode != 404 {
+					t.Errorf("%s tells another's from nobody's: %s and %s", id, res.body, missing.body)
+				}
+			case res.StatusCode >= 400:
+				t.Errorf("%s does not work at all: %d %s", id, res.StatusCode, res.body)
+			}
+			for what, secret := range map[string]string{
+				"tenant": string(w.a.tenant.ID), "message": w.a.plainText, "owner": w.a.owner.Email,
+				"channel": string(w.a.channel.ID), "token": w.a.token, "invitation": w.a.invitation,
+			} {
+				if strings.Contains(strings.ReplaceAll(res.body, path, ""), secret) && !strings.Contains(path, secret) {
+					t.Errorf("%s shows another tenant's %s: %s", id, what, res.body)
+				}
+			}
+		}
+	}
+	for id, body := range w.readings(w.a) {
+		if body != before[id] {
+			t.Errorf("what %s shows was changed from another tenant:\n%s\n%s", id, before[id], body)
+		}
+	}
+	t.Logf("%d operations, %d requests with another tenant's ids", visited, tried)
+}
+
+// missing is an operation's path with ids of nothing.
+func missing(op *huma.Operation) string {
+	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999",
+		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
+}
+
+// generic is an answer without the ids that the request named.
+func generic(body string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'a' && r <= 'f' || r == '-' {
+			return -1
+		}
+		return r
+	}, body)
+}

@@ -1,0 +1,133 @@
+package api
+
+import (
+	"github.com/danielgtaylor/huma/v2"
+
+	"parley/inbox"
+	"parley/inbox/access"
+)
+
+// operationRule is an operation's rule, and what of it is noted.
+type operationRule struct {
+	access.Rule
+	// log is the action in the audit log, for operations that do not write it
+	// themselves; empty for those that change nothing.
+	log string
+	// stream ends after streamLife.
+	stream bool
+}
+
+// ruleKey is where an operation's metadata keep its rule.
+const ruleKey = "parley-access"
+
+var (
+	operator = operationRule{Rule: access.Rule{Operator: true}}
+	public   = operationRule{Rule: access.Rule{Public: true}}
+	person   = operationRule{Rule: access.Rule{Role: inbox.ReadOnly}}
+)
+
+func allow(role inbox.Role, scope access.Scope) operationRule {
+	return operationRule{Rule: access.Rule{Role: role, Scope: scope}}
+}
+
+func (r operationRule) noted(action string) operationRule { r.log = action; return r }
+
+// rules say who may call an operation, by its id. What is not listed, nobody may
+// call: whoever adds an operation decides here.
+func rules() map[string]operationRule {
+	stream := allow(inbox.ReadOnly, access.ReadChats)
+	stream.stream = true
+	return map[string]operationRule{
+		// Of the whole installation, not of one tenant.
+		"list-tenants": operator, "audit": operator, "status": operator,
+		"list-quarantine": operator, "show-quarantine": operator, "replay-quarantine": operator,
+
+		"list-chats":         allow(inbox.ReadOnly, access.ReadChats),
+		"get-chat":           allow(inbox.ReadOnly, access.ReadChats),
+		"list-messages":      allow(inbox.ReadOnly, access.ReadChats),
+		"get-upload":         allow(inbox.ReadOnly, access.ReadChats),
+		"download":           allow(inbox.ReadOnly, access.ReadChats),
+		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),
+		"follow-facts":       stream,
+		"reply":              allow(inbox.Agent, access.WriteChats),
+		"read-chat":          allow(inbox.Agent, access.WriteChats),
+		"upload":             allow(inbox.Agent, access.WriteChats),
+		"refetch":            allow(inbox.Agent, access.WriteChats).noted("message.refetch"),
+
+		"list-deliveries": allow(inbox.ReadOnly, access.ReadChats),
+		"cancel-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.cancel"),
+		"retry-delivery":  allow(inbox.Agent, access.WriteChats).noted("delivery.retry"),
+		"settle-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.settle"),
+
+		"list-channels":  allow(inbox.ReadOnly, access.ReadChannels),
+		"check-channel":  allow(inbox.Admin, access.ReadChannels),
+		"add-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.add"),
+		"pause-channel":  allow(inbox.Admin, access.WriteChannels).noted("channel.pause"),
+		"resume-channel": allow(inbox.Admin, access.WriteChannels).noted("channel.resume"),
+
+		// These write the audit log in their own transactions.
+		"log-in": public, "accept-invitation": public,
+		"log-out": person, "begin-second-factor": person, "confirm-second-factor": person,
+		"me":                allow(inbox.ReadOnly, access.ReadChats),
+		"list-users":        allow(inbox.ReadOnly, access.ReadUsers),
+		"get-user":          allow(inbox.ReadOnly, access.ReadUsers),
+		"change-user":       allow(inbox.Admin, access.WriteUsers),
+		"reset-user":        allow(inbox.Admin, access.WriteUsers),
+		"list-invitations":  allow(inbox.Admin, access.ReadUsers),
+		"invite":            allow(inbox.Admin, access.WriteUsers),
+		"revoke-invitation": allow(inbox.Admin, access.WriteUsers),
+		"list-tokens":       allow(inbox.Admin, access.ReadUsers),
+		"add-token":         allow(inbox.Admin, access.WriteUsers),
+		"revoke-token":      allow(inbox.Admin, access.WriteUsers),
+		"list-audit-log":    allow(inbox.Admin, access.ReadAudit),
+	}
+}
+
+// declare writes an operation's rule into its metadata, and into the
+// description for people and programs.
+func declare() huma.AddOpFunc {
+	all := rules()
+	return func(_ *huma.OpenAPI, op *huma.Operation) {
+		rule, ok := all[op.OperationID]
+		if !ok {
+			return // nobody may, and a test fails
+		}
+		if op.Metadata == nil {
+			op.Metadata = map[string]any{}
+		}
+		op.Metadata[ruleKey] = rule
+		if op.Extensions == nil {
+			op.Extensions = map[string]any{}
+		}
+		says := map[string]any{}
+		switch {
+		case rule.Public:
+			says["public"] = true
+			op.Security = []map[string][]string{}
+		case rule.Operator:
+			says["operator"] = true
+		default:
+			says["role"] = rule.Role
+			op.Security = []map[string][]string{{"session": {}}}
+			if rule.Scope != "" {
+				says["scope"] = rule.Scope
+				op.Security = append(op.Security, map[string][]string{"token": {}})
+			}
+		}
+		op.Extensions["x-parley-access"] = says
+	}
+}
+
+// ruleOf is what declare wrote; the zero rule lets nobody in.
+func ruleOf(op *huma.Operation) operationRule {
+	rule, _ := op.Metadata[ruleKey].(operationRule)
+	return rule
+}
+
+// securitySchemes are the ways to say who one is.
+func securitySchemes() map[string]*huma.SecurityScheme {
+	return map[string]*huma.SecurityScheme{
+		"token":   {Type: "http", Scheme: "bearer", Description: "A program's token, made with: parley token add"},
+		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by log-in. Over https its name is " + secureCookieName + "."},
+	}
+}

@@ -1,0 +1,21 @@
+package api
+
+import (
+	"net/http"
+
+	"parley/inbox/access"
+)
+
+// Rules are the operations' rules.
+func Rules() map[string]access.Rule {
+	list := map[string]access.Rule{}
+	for id, r := range rules() {
+		list[id] = r.Rule
+	}
+	return list
+}
+
+// SessionCookie is the cookie of a session.
+func SessionCookie(https bool, value string) http.Cookie {
+	return (&api{Options: Options{HTTPS: https}}).cookie(value)
+}
