@@ -1,13 +1,14 @@
-package gateway_test
+package main_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,9 +21,35 @@ import (
 	"parley/transports"
 	"parley/transports/gateway"
 	"parley/transports/sandbox"
-	"parley/transports/telegram"
 	"parley/transports/twilio"
 )
+
+const (
+	tenant     events.TenantID  = "11111111-1111-4111-8111-111111111111"
+	channel    events.ChannelID = "22222222-2222-4222-8222-222222222222"
+	opaquePath                  = "opaque-path-nobody-guesses"
+)
+
+// onePartition keeps everything in one place to look.
+func onePartition(o *jetstream.Options) { o.Partitions = 1 }
+
+// syncBuffer is a log that may be read while it is written.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
 
 // runTwilio runs a gateway for the stand-in's SMS number until stop.
 func runTwilio(t *testing.T, bus *jetstream.Bus, publicURL string, logs *syncBuffer) (h http.Handler, ready func() bool, stop func()) {
@@ -188,43 +215,5 @@ func TestTwilioReconcilesAnOutage(t *testing.T) {
 	}
 	if ev := next(); ev.Key.Message != later {
 		t.Errorf("behind it is %+v", ev)
-	}
-}
-
-// Bots cannot list what people wrote: Telegram keeps it until it is taken, and
-// nothing is asked for.
-func TestTelegramIsNotCompared(t *testing.T) {
-	t.Parallel()
-	bus := natstest.Start(t, onePartition)
-	tn := newTown(t)
-	tn.project(t, bus, events.Webhook, 1)
-	g, err := gateway.New(gateway.Options{
-		Bus:       gateway.OnJetStream(bus),
-		Factories: map[events.Transport]transports.Factory{events.Telegram: telegram.New},
-		OpenSecrets: func(events.Channel) (map[string]string, error) {
-			return map[string]string{"token": sandbox.DefaultTelegramToken, "webhook_secret": webhookSecret}, nil
-		},
-		PublicURL: tn.front.URL,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tn.handlers = append(tn.handlers, g.Handler())
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- g.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	rd := read(t, bus)
-	rd.until(t, tn.say(t, "hello"))
-	if err := g.Reconcile(t.Context(), channel); !errors.Is(err, gateway.ErrNoReconcile) {
-		t.Errorf("got %v", err)
-	}
-	if state, err := bus.Reconciled(t.Context(), channel); !errors.Is(err, jetstream.ErrNotFound) {
-		t.Errorf("compared up to %q, %v", state, err)
 	}
 }
