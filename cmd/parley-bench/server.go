@@ -50,7 +50,7 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 		listen: listen, dir: dir, name: name, program: s.parley,
 		env: []string{"PARLEY_SECRET_KEY=" + b.key},
 		args: []string{
-			"serve", "--data-dir", data, "--listen", listen, "--public-url", o.public, "--database-url", c.server.URL(),
+			"serve", "--data-dir", data, "--listen", listen, "--api-listen", "", "--public-url", o.public, "--database-url", c.server.URL(),
 		},
 	}
 	if o.nats != "" {

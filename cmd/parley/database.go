@@ -54,6 +54,9 @@ func (s *server) startDatabase(ctx, rolesCtx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.inviteOwner(ctx, db); err != nil {
+		return err
+	}
 	if err := s.startRoles(rolesCtx, db); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"parley/events/jetstream"
 	"parley/inbox/api"
@@ -35,11 +36,14 @@ func (s *server) serveOperator(ctx context.Context) (stop func(context.Context),
 
 // serveAPI begins to answer the operator.
 func (s *server) serveAPI(d *desk.Desk, r *router.Router) {
-	h := api.New(api.Options{
+	opts := api.Options{
 		Desk: d, Quarantine: quarantine{d.Store, r}, Audit: auditor(d.Store, s.bus), Status: s.status,
 		Stop: s.streams, Version: s.cfg.Version, Logger: s.log.With("role", roleAPI),
-	})
+		Guard: s.guard(d.Store), URL: s.apiURL(), HTTPS: strings.HasPrefix(s.apiURL(), "https://"),
+	}
+	h, public := api.New(opts), api.Public(opts)
 	s.operator.Store(&h)
+	s.public.Store(&public)
 }
 
 // quarantine is kept by the store; replaying takes the router's adapters.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,7 +47,13 @@ type Config struct {
 	// Listen is the address of webhooks and health checks; MetricsListen that of
 	// the metrics, which are on Listen when it is empty.
 	Listen, MetricsListen string
-	Roles                 roles
+	// APIListen is the address of the API for people and programs, none when it is
+	// empty; APIURL where they reach it, http:// and that address when it is empty.
+	APIListen, APIURL string
+	// Notice is where people read what is told once, such as the first owner's
+	// link; nil when nobody reads it.
+	Notice io.Writer
+	Roles  roles
 	// Partitions is how many inbound streams a new bus gets; 0 for the default.
 	Partitions int
 	NoMigrate  bool
@@ -129,10 +136,12 @@ type server struct {
 
 	socket string
 	listen net.Listener
+	// api is nil without APIListen.
+	api net.Listener
 	// metrics is their own address, empty when they are on listen.
 	metrics string
 	// webhooks and operator answer requests once there is somebody to.
-	webhooks, operator atomic.Pointer[http.Handler]
+	webhooks, operator, public atomic.Pointer[http.Handler]
 	// links answers providers that fetch our files.
 	links atomic.Pointer[http.Handler]
 	// streams ends the streams of facts, which would outlast a shutdown.
@@ -223,6 +232,12 @@ func (s *server) run(ctx context.Context) (err error) {
 		stopHTTP(context.WithoutCancel(ctx))
 		return err
 	}
+	stopPublic, err := s.servePublic(ctx)
+	if err != nil {
+		stopAPI(context.WithoutCancel(ctx))
+		stopHTTP(context.WithoutCancel(ctx))
+		return err
+	}
 	// Roles outlive ctx by the time that an orderly stop takes.
 	gatewayCtx, stopGateway := context.WithCancel(context.WithoutCancel(ctx))
 	rolesCtx, stopRoles := context.WithCancel(context.WithoutCancel(ctx))
@@ -247,6 +262,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	s.log.Info("stopping")
 	s.ready.lacks("stopping", "The server is stopping.")
 	stopAPI(late)
+	stopPublic(late)
 	stopGateway()
 	stopHTTP(late)
 	stopRoles()
@@ -370,6 +386,9 @@ func (s *server) status(context.Context) api.Status {
 	places["postgres"] = "external"
 	if s.cfg.DatabaseURL == "" {
 		places["postgres"] = filepath.Join(s.cfg.DataDir, "postgres")
+	}
+	if s.api != nil {
+		places["api"] = s.apiURL()
 	}
 	if s.metrics != "" {
 		places["metrics"] = s.metrics

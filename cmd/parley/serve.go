@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -133,6 +134,7 @@ With an external database it needs a secret key, which seals the channels' crede
 			if err != nil {
 				return err
 			}
+			cfg.Notice = cmd.OutOrStdout()
 			if cfg.SendDeadline, err = sendDeadline(cmd, cfg.SendDeadline); err != nil {
 				return &usageError{cmd, err}
 			}
@@ -146,6 +148,8 @@ With an external database it needs a secret key, which seals the channels' crede
 	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
 	cmd.Flags().DurationVar(&f.cfg.SendDeadline, "send-deadline", 20*time.Second,
 		"how long a provider may take to answer a send; a process that died keeps its channels for half as long again (PARLEY_SEND_DEADLINE)")
+	cmd.Flags().StringVar(&f.cfg.APIListen, "api-listen", cmp.Or(os.Getenv("PARLEY_API_LISTEN"), "127.0.0.1:8081"), "address of the API for people and programs; empty for none (PARLEY_API_LISTEN)")
+	cmd.Flags().StringVar(&f.cfg.APIURL, "api-url", os.Getenv("PARLEY_API_URL"), "where people reach the API, such as https://inbox.example.com (PARLEY_API_URL; default http:// and --api-listen)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
 	return cmd
 }
