@@ -154,7 +154,8 @@ func write(ctx context.Context, h mail.Header, part transports.Part) ([]byte, er
 			return nil, err
 		}
 		_, err = io.WriteString(w, lineEnds(part.Text))
-		return out.Bytes(), errors.Join(err, w.Close())
+		err = errors.Join(err, w.Close()) // writes the rest
+		return out.Bytes(), err
 	}
 	w, err := mail.CreateWriter(&out, h)
 	if err != nil {
@@ -180,7 +181,8 @@ func write(ctx context.Context, h mail.Header, part transports.Part) ([]byte, er
 			return nil, err
 		}
 	}
-	return out.Bytes(), w.Close()
+	err = w.Close() // writes the last boundary
+	return out.Bytes(), err
 }
 
 // contentTyper is what all headers of go-message can.

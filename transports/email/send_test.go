@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,6 +153,41 @@ func TestCompose(t *testing.T) {
 	two, e2 := sendTo(t, &fakeSMTP{}, plain)
 	if e1 != nil || e2 != nil || one.ProviderID == "" || one.ProviderID != two.ProviderID {
 		t.Errorf("%+v and %+v", one, two)
+	}
+}
+
+// TestWholeMail wants the last boundary of a mail with files, without which a
+// mail was cut off (RFC 2046, section 5.1.1).
+func TestWholeMail(t *testing.T) {
+	t.Parallel()
+	f := &fakeSMTP{}
+	file := transports.File{Kind: events.Document, Name: "a.bin", Size: 1, Open: func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(strings.NewReader("x")), nil
+	}}
+	if _, e := sendTo(t, f, transports.Outbound{To: "anna@example.org", Part: transports.Part{Text: "x", Attachment: &file}}); e != nil {
+		t.Fatal(e)
+	}
+	r, err := gomail.CreateReader(strings.NewReader(f.mails[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	for {
+		part, err := r.NextPart()
+		if err == io.EOF { //nolint:errorlint // as documented
+			break
+		}
+		if err != nil {
+			t.Fatalf("after %q: %v", parts, err)
+		}
+		content, err := io.ReadAll(part.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts = append(parts, strings.TrimSpace(string(content)))
+	}
+	if want := []string{"x", "x"}; !slices.Equal(parts, want) {
+		t.Errorf("the mail has %q", parts)
 	}
 }
 
