@@ -30,6 +30,8 @@ type person struct {
 	client   int64
 	blocked  bool
 	routedBy string
+	// address is where their member is answered so far, empty for a new one.
+	address string
 	// business is the member that speaks for the business in their chat, looked
 	// up for what was written in other programs.
 	business uuid.UUID
@@ -108,7 +110,7 @@ SELECT i.ord
 
 // sqlMembers finds the members of known senders.
 const sqlMembers = `
-SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL
+SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL, coalesce(m.address, '')
   FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS i (channel_id, provider_user, ord)
   JOIN crm_chat_members m ON m.channel_id = i.channel_id AND m.provider_user = i.provider_user
   JOIN crm_clients c ON c.id = m.client_id`
@@ -212,9 +214,10 @@ func (b *batch) queueMembers(q *pgx.Batch, people []*person, routedBy string) {
 		var member uuid.UUID
 		var chat, client int64
 		var blocked bool
-		_, err := pgx.ForEachRow(rows, []any{&ord, &member, &chat, &client, &blocked}, func() error {
+		var address string
+		_, err := pgx.ForEachRow(rows, []any{&ord, &member, &chat, &client, &blocked, &address}, func() error {
 			p := people[ord-1]
-			p.member, p.chat, p.client, p.blocked = member, chat, client, blocked
+			p.member, p.chat, p.client, p.blocked, p.address = member, chat, client, blocked, address
 			if p.routedBy == "" {
 				p.routedBy = routedBy
 			}
@@ -222,6 +225,35 @@ func (b *batch) queueMembers(q *pgx.Batch, people []*person, routedBy string) {
 		})
 		return err
 	})
+}
+
+// sqlMove changes where people are answered.
+const sqlMove = `
+UPDATE crm_chat_members m SET address = i.address, updated_at = now()
+  FROM unnest($1::uuid[], $2::text[]) AS i (id, address) WHERE m.id = i.id`
+
+// queueMoves has people answered where they wrote last: one user of Telegram has
+// a chat with the bot and another with the account that it answers for. A replay
+// is no news of that.
+func (b *batch) queueMoves(q *pgx.Batch, messages []*inbound) {
+	if b.late {
+		return
+	}
+	last := make(map[*person]string)
+	for _, in := range messages {
+		if to := in.event.Person.Address; to != "" && in.who.address != "" && !in.event.Ours && !in.who.fresh {
+			last[in.who] = to
+		}
+	}
+	var members, addresses []string
+	for _, p := range b.people { // in the order in which locks are taken
+		if to, wrote := last[p]; wrote && to != p.address {
+			members, addresses = append(members, p.member.String()), append(addresses, to)
+		}
+	}
+	if len(members) > 0 {
+		q.Queue(sqlMove, members, addresses)
+	}
 }
 
 // firstName is what a new client is called: crm_clients.first_name is NOT NULL.

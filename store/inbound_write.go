@@ -90,6 +90,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 			q.Queue(sql, append(c.args(), b.partition, b.late)...)
 		}
 		b.queueMedia(&q, kept, seqs)
+		b.queueMoves(&q, kept)
 	}
 	b.followOriginals()
 	b.queueMails(&q, kept, seqs)

@@ -217,3 +217,32 @@ func TestTwoPartitionsShareTheLimitOfNewClients(t *testing.T) {
 		t.Errorf("counted %d", n)
 	}
 }
+
+// One user of Telegram may write to the bot, and to the business account that the
+// bot answers for: the answer goes where they wrote last.
+func TestTheAnswerGoesWhereTheyWroteLast(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.route()
+	answeredAt := func(address string) bool {
+		return storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_members WHERE provider_user = '7' AND address = $1`, address) == 1
+	}
+	w.publish(w.text(7, 1, "to the bot"))
+	w.drained()
+	if !answeredAt("7") {
+		t.Fatal("answers do not go to the bot's chat")
+	}
+	business := w.text(7, 1, "to the account")
+	business.Person.Address, business.Key.Chat = "business:c:7", "business:c:7"
+	w.publish(business)
+	w.drained()
+	if !answeredAt("business:c:7") {
+		t.Error("answers do not go to the account's chat, to which they wrote last")
+	}
+	both := []events.Inbound{w.text(7, 2, "back"), business} // the second is a copy
+	w.publish(both...)
+	w.drained()
+	if !answeredAt("7") {
+		t.Error("answers do not go to the bot's chat again")
+	}
+}

@@ -33,6 +33,10 @@ func (r *Router) parseAgain(ctx context.Context, data []byte) ([]events.Inbound,
 		// Who accepted it, where and when stays as it was.
 		list[i].Tenant, list[i].Channel, list[i].Transport = ev.Tenant, ev.Channel, ev.Transport
 		list[i].AcceptedAt = ev.AcceptedAt
+		if len(list[i].Raw) == 0 && list[i].RawRef == "" {
+			// Files within the payload are read from it later.
+			list[i].Raw, list[i].RawRef = ev.Raw, ev.RawRef
+		}
 		if list[i].ID = ev.ID; i > 0 {
 			list[i].ID = store.NewEventID()
 		}
