@@ -276,18 +276,27 @@ func (d *demo) where(r *Running) {
 	if d.cfg.DataDir != demoDataDir() {
 		d.say("  export PARLEY_DATA_DIR=%s", shellQuote(d.cfg.DataDir))
 	}
-	for _, line := range [][2]string{
-		{"sandbox say anna \"And to Sweden?\"", "write as a client; any name makes one"},
-		{"chats", "the inbox"},
-		{"chat show 1", "one chat"},
-		{"chat reply 1 \"To Sweden as well.\"", "answer as an agent"},
-		{"sandbox phone anna", "what the client sees"},
-		{"sandbox say --on whatsapp bo \"Hi!\"", "another client, on WhatsApp or sms"},
-		{"chat tail", "follow what happens"},
-		{"audit", "prove that nothing was lost"},
-	} {
-		d.say("  %s  # %s", pad(self+" "+line[0], len(self)+38), line[1])
+	commands := func(lines ...[2]string) {
+		for _, line := range lines {
+			d.say("  %s  # %s", pad(self+" "+line[0], len(self)+50), line[1])
+		}
 	}
+	commands(
+		[2]string{"sandbox say anna \"And to Sweden?\"", "write as a client; any name makes one"},
+		[2]string{"chats", "the inbox"},
+		[2]string{"chat show 1", "one chat"},
+		[2]string{"chat reply 1 \"To Sweden as well.\"", "answer as an agent"},
+		[2]string{"sandbox phone anna", "what the client sees"},
+		[2]string{"chat tail", "follow what happens"},
+		[2]string{"audit", "prove that nothing was lost"},
+	)
+	d.say("\nThat was Telegram. Clients write in three other ways (sandbox phone takes --on, too):")
+	commands(
+		[2]string{"sandbox say --on sms bo \"Hi!\"", "SMS"},
+		[2]string{"sandbox say --on whatsapp bo \"Hello?\"", "WhatsApp, in the same chat: one phone number"},
+		[2]string{"sandbox say --on email --subject Order bo \"Hi!\"", "email, in a chat of its own"},
+	)
+	d.say("A mail tells no phone number, nor does Telegram, and a name proves nothing: there bo is another client.")
 	d.say("")
 	t := &table{}
 	t.add("  health and metrics", "http://"+r.Listen+"/readyz, /metrics")

@@ -17,7 +17,7 @@ import (
 func TestDemoByMail(t *testing.T) {
 	t.Parallel()
 	dir := dataFolder(t)
-	startDemo(t, dir)
+	kill := startDemo(t, dir)
 	if out := parley(t, dir, "sandbox", "say", "--on", "email", "--subject", "Größe 40", "anna", "Do you have it by mail?"); !strings.Contains(out, "anna wrote a mail") {
 		t.Errorf("it says %s", out)
 	}
@@ -58,7 +58,17 @@ func TestDemoByMail(t *testing.T) {
 	if mails = mailsOf(t, dir, "anna"); len(mails) != 3 || mails[2].InReplyTo != mails[1].MessageID {
 		t.Errorf("the mailbox has %+v", mails)
 	}
-	if out := parley(t, dir, "chats"); !strings.Contains(out, "The blue one, please.") || strings.Contains(out, "\n3 ") {
+	if people := parley(t, dir, "sandbox", "people", "--on", "email"); !strings.Contains(people, "anna@people.example") {
+		t.Errorf("people are %s", people)
+	}
+
+	kill()
+	startDemo(t, dir)
+	parley(t, dir, "sandbox", "say", "--on", "email", "--subject", "Größe 40", "anna", "Is it on its way?")
+	if err := await(t.Context(), dir, fact("received", "Is it on its way?")); err != nil {
+		t.Fatal(err)
+	}
+	if out := parley(t, dir, "chats"); !strings.Contains(out, "Is it on its way?") || strings.Contains(out, "\n3 ") {
 		t.Errorf("chats are %s", out)
 	}
 	if out := parley(t, dir, "audit"); !strings.Contains(out, "Clean") {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -180,36 +181,59 @@ func printPhone(out io.Writer, who string, messages []sandbox.PhoneMessage) erro
 }
 
 func sandboxPeopleCmd(a *app) *cobra.Command {
-	return &cobra.Command{
+	var on string
+	cmd := &cobra.Command{
 		Use:   "people",
 		Short: "List the clients there are",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s, err := a.standIn(cmd.Context())
+			s, err := a.standInOn(cmd.Context(), on)
 			if err != nil {
 				return err
 			}
-			var people []struct {
-				Name  string `json:"name"`
-				ID    int64  `json:"id"`
-				Phone string `json:"phone,omitempty"`
-			}
-			if err := s.ask(cmd.Context(), http.MethodGet, "/sandbox/people", nil, &people); err != nil {
+			var found json.RawMessage
+			if err := s.ask(cmd.Context(), http.MethodGet, "/sandbox/people", nil, &found); err != nil {
 				return err
 			}
 			if a.json {
-				return printJSON(cmd.OutOrStdout(), people)
+				return printJSON(cmd.OutOrStdout(), found)
+			}
+			var people []struct {
+				Name    string `json:"name"`
+				ID      int64  `json:"id"`      // on Telegram
+				Number  string `json:"number"`  // at Twilio
+				Address string `json:"address"` // by mail
+			}
+			if err := json.Unmarshal(found, &people); err != nil {
+				return fmt.Errorf("reading the stand-in's answer: %w", err)
 			}
 			if len(people) == 0 {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nobody yet. Writing makes a person: parley sandbox say anna \"Hello\"")
+				example := "parley sandbox say anna \"Hello\""
+				if on != onTelegram {
+					example = "parley sandbox say --on " + on + " anna \"Hello\""
+				}
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "Nobody yet. Writing makes a person: "+example)
 				return err
 			}
-			t := newTable("NAME", "TELEGRAM ID")
+			known := "NUMBER"
+			switch on {
+			case onTelegram:
+				known = "TELEGRAM ID"
+			case onEmail:
+				known = "ADDRESS"
+			}
+			t := newTable("NAME", known)
 			for _, p := range people {
-				t.add(p.Name, strconv.FormatInt(p.ID, 10))
+				known := cmp.Or(p.Number, p.Address)
+				if p.ID != 0 {
+					known = strconv.FormatInt(p.ID, 10)
+				}
+				t.add(p.Name, known)
 			}
 			return t.print(cmd.OutOrStdout())
 		},
 	}
+	addOn(cmd, &on)
+	return cmd
 }
 
 func sandboxFaultsCmd(a *app) *cobra.Command {

@@ -63,12 +63,14 @@ type Mail struct {
 	stop     context.Context
 	stopped  context.CancelFunc
 	work     sync.WaitGroup
+	closing  sync.Once
 
 	mu      sync.Mutex
 	sent    []SentMail
 	written []letterWritten
 	people  map[string]string // names by normalised address
 	nth     int64             // how many mails were submitted
+	news    chan struct{}     // closed at the next mail in a folder
 }
 
 // SentMail is a mail that the business sent.
@@ -94,7 +96,7 @@ func NewMail(opts MailOptions) (*Mail, error) {
 	m := &Mail{
 		opts: opts, user: imapmemserver.NewUser(opts.Address, opts.Password),
 		validity: uint32(opts.Now().Unix()), //nolint:gosec // until 2106
-		people:   map[string]string{},
+		people:   map[string]string{}, news: make(chan struct{}),
 	}
 	if err := opts.Faults.check(); err != nil {
 		return nil, fmt.Errorf("sandbox mail: %w", err)
@@ -128,6 +130,9 @@ func (m *Mail) Address() string { return m.opts.Address }
 
 // Serve answers on both listeners until Close.
 func (m *Mail) Serve(forIMAP, forSMTP net.Listener) error {
+	// Neither server closes a listener that it has not begun to serve when it is
+	// closed itself.
+	defer context.AfterFunc(m.stop, func() { _, _ = forIMAP.Close(), forSMTP.Close() })()
 	both := make(chan error, 2)
 	go func() { both <- m.imap.Serve(forIMAP) }()
 	go func() { both <- m.smtp.Serve(forSMTP) }()
@@ -159,10 +164,7 @@ func (m *Mail) Start(ctx context.Context, at MailAt) (MailAt, error) {
 		listeners[i], *addr = ln, ln.Addr().String()
 	}
 	m.work.Go(func() { _ = m.control.Serve(listeners[0]) })
-	m.work.Go(func() {
-		_ = m.Serve(listeners[1], listeners[2])
-		_, _ = listeners[1].Close(), listeners[2].Close() // closed before it served
-	})
+	m.work.Go(func() { _ = m.Serve(listeners[1], listeners[2]) })
 	return at, nil
 }
 
@@ -184,9 +186,18 @@ func (m *Mail) Close() error {
 	return err
 }
 
-func (m *Mail) close() error {
-	m.stopped()
-	return errors.Join(m.control.Close(), m.imap.Close(), m.smtp.Close())
+// close ends everything once: the SMTP server cannot be closed by two.
+func (m *Mail) close() (err error) {
+	m.closing.Do(func() {
+		m.stopped()
+		for _, end := range []func() error{m.control.Close, m.imap.Close, m.smtp.Close} {
+			// Whose listener is closed already is as it should be.
+			if e := end(); !errors.Is(e, net.ErrClosed) {
+				err = errors.Join(err, e)
+			}
+		}
+	})
+	return err
 }
 
 // Deliver puts a mail (RFC 5322) into the inbox, whatever it looks like.
@@ -195,6 +206,7 @@ func (m *Mail) Deliver(raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("sandbox mail: deliver: %w", err)
 	}
+	m.announce()
 	return nil
 }
 

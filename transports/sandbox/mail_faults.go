@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-smtp"
 )
@@ -151,34 +152,49 @@ func (s *submission) faulty(take func() error) error {
 	return err
 }
 
-// Idle implements [imapserver.Session].
+// Idle implements [imapserver.Session]. The library's own tells nothing of a mail
+// that came just before; this one looks first, as servers do.
 func (s *mailSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) error {
 	began := time.Now()
 	for {
-		plan := s.m.faults.Load()
-		quit, done := make(chan struct{}), make(chan error, 1)
-		if plan.MuteIdle {
-			done <- nil
-		} else {
-			go func() { done <- s.Session.Idle(w, quit) }()
+		plan, changed := s.m.faults.Load(), s.m.changed()
+		if !plan.MuteIdle {
+			if err := s.Poll(w, true); err != nil {
+				return err
+			}
 		}
 		var drop <-chan time.Time
 		if plan.DropIdleMS > 0 {
-			timer := time.NewTimer(time.Until(began.Add(time.Duration(plan.DropIdleMS) * time.Millisecond)))
-			defer timer.Stop() // few: one for each change of faults
-			drop = timer.C
+			drop = time.After(time.Until(began.Add(time.Duration(plan.DropIdleMS) * time.Millisecond)))
 		}
-		ended := true
 		select {
-		case <-stop:
-		case <-drop:
-			_ = s.conn.NetConn().Close()
+		case <-changed:
 		case <-plan.replaced:
-			ended = false
-		}
-		close(quit)
-		if err := <-done; ended || err != nil {
-			return err
+		case <-drop:
+			return s.conn.NetConn().Close()
+		case <-stop:
+			return nil
 		}
 	}
+}
+
+// Append implements [imapserver.Session].
+func (s *mailSession) Append(folder string, r imap.LiteralReader, options *imap.AppendOptions) (*imap.AppendData, error) {
+	defer s.m.announce()
+	return s.Session.Append(folder, r, options)
+}
+
+// changed is closed when a mail was put into a folder.
+func (m *Mail) changed() <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.news
+}
+
+// announce tells connections in IDLE.
+func (m *Mail) announce() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.news)
+	m.news = make(chan struct{})
 }

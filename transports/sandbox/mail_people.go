@@ -146,7 +146,7 @@ func readMail(raw []byte) (shown MailPhoneMessage) {
 	if err != nil {
 		return MailPhoneMessage{Text: "(this mail cannot be read)"}
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	shown.Subject, _ = r.Header.Subject()
 	shown.MessageID, _ = r.Header.MessageID()
 	if answered, err := r.Header.MsgIDList("In-Reply-To"); err == nil && len(answered) > 0 {
@@ -183,5 +183,5 @@ func answerSubject(s string) string {
 	if len(s) >= 3 && strings.EqualFold(s[:3], "Re:") {
 		return s
 	}
-	return "Re: " + s
+	return strings.TrimSpace("Re: " + s)
 }
