@@ -40,7 +40,7 @@ func TestFirstOwner(t *testing.T) {
 	if !found || !strings.HasPrefix(invitation, "parley_inv_") {
 		t.Fatalf("the first start said %q", told.String())
 	}
-	ask := func(base, method, path, body string, status int, out any, header ...string) *http.Response {
+	ask := func(base, method, path, body string, status int, out any, header ...string) []*http.Cookie {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+base+"/api/v1"+path, strings.NewReader(body))
 		if err != nil {
@@ -64,14 +64,14 @@ func TestFirstOwner(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return res
+		return res.Cookies()
 	}
 	ask(base, "GET", "/chats", "", 401, nil)
 	joining := `{"invitation":"` + invitation + `","name":"Ann","email":"ann@example.com","password":"correct horse battery"}`
 	ask(base, "POST", "/invitations/accept", joining, 200, nil)
 	ask(base, "POST", "/invitations/accept", joining, 401, nil)
-	res := ask(base, "POST", "/session", `{"email":"ann@example.com","password":"correct horse battery"}`, 201, nil)
-	cookie := res.Cookies()[0].Name + "=" + res.Cookies()[0].Value
+	cookies := ask(base, "POST", "/session", `{"email":"ann@example.com","password":"correct horse battery"}`, 201, nil)
+	cookie := cookies[0].Name + "=" + cookies[0].Value
 	var token struct{ Secret string }
 	ask(base, "POST", "/tokens", `{"name":"bot","role":"agent","scopes":["chats:read"]}`, 201, &token, "Cookie", cookie)
 	ask(base, "GET", "/chats", "", 200, nil, "Authorization", "Bearer "+token.Secret)

@@ -32,7 +32,7 @@ type cookied[T any] struct {
 
 // cookie is a session's; an empty value ends it.
 func (a *api) cookie(value string) http.Cookie {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure wherever people come by https; on loopback a browser would drop it
 		Name: sessionCookie(a.HTTPS), Value: value, Path: "/", HttpOnly: true, Secure: a.HTTPS, SameSite: http.SameSiteLaxMode,
 		MaxAge: int(access.SessionLife / time.Second),
 	}

@@ -226,7 +226,9 @@ func (w *publicWorld) send(who, method, path, body string, header ...string) ans
 	defer res.Body.Close()
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		line := make([]byte, len(": parley\n\n")) // the rest never ends
-		_, err = io.ReadFull(res.Body, line)
+		if _, err := io.ReadFull(res.Body, line); err != nil {
+			w.Fatal(err)
+		}
 		return answer{res, string(line)}
 	}
 	data, err := io.ReadAll(res.Body)

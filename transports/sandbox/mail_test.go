@@ -105,7 +105,7 @@ func TestMailDelay(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Log(err)
 	}
-	_ = <-answered
+	<-answered
 }
 
 // idle is a connection in IDLE; told gets the number of mails at each change.
