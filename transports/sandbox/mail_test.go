@@ -105,7 +105,9 @@ func TestMailDelay(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Log(err)
 	}
-	<-answered
+	if err := <-answered; err == nil {
+		t.Error("an answer that was held back came")
+	}
 }
 
 // idle is a connection in IDLE; told gets the number of mails at each change.
