@@ -176,10 +176,10 @@ WITH o AS (
      WHERE d.id = o.delivery_id AND d.parts_sent = o.part
        AND (o.outcome = 'sent' OR d.attempts = o.attempt)
        AND (d.state = 'sending' OR $12 AND d.state = 'uncertain' OR $12 AND d.state = 'queued' AND o.outcome = 'sent')
-    RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words, o.accepted_at
+    RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words, o.accepted_at, d.action_no
 ), m AS (
     UPDATE crm_chat_messages m SET sent_at = coalesce(m.sent_at, d.accepted_at, clock_timestamp())
-      FROM d WHERE m.id = d.message_id AND d.state = 'sent'
+      FROM d WHERE m.id = d.message_id AND d.state = 'sent' AND d.action_no = 0
     RETURNING m.id, m.chat_id, m.seq, d.id AS delivery_id
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_ids, lines)
@@ -187,7 +187,7 @@ SELECT d.tenant_id, 'message', d.state, array_agg(m.chat_id::bigint ORDER BY d.i
   FROM d JOIN (SELECT m.id, m.chat_id, m.seq, m.delivery_id FROM m
                UNION ALL
                SELECT m.id, m.chat_id, m.seq, d.id FROM d JOIN crm_chat_messages m ON m.id = d.message_id
-                WHERE d.state NOT IN ('queued', 'sent')) m ON m.delivery_id = d.id
+                WHERE d.state NOT IN ('queued', 'sent') AND d.action_no = 0) m ON m.delivery_id = d.id
  GROUP BY d.tenant_id, d.state`
 
 // sqlSettleAttempts keeps what each request ended with. An attempt that a

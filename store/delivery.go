@@ -177,14 +177,14 @@ func writeDeliveryState(ctx context.Context, tx pgx.Tx, id int64, to inbox.Deliv
 		       SET state = $2, holds_lane_until = NULL, code = nullif($3, ''), words = nullif($4, ''),
 		           due_at = CASE WHEN $2 = 'queued' THEN clock_timestamp() ELSE due_at END, updated_at = clock_timestamp()
 		     WHERE id = $1
-		    RETURNING id, tenant_id, message_id, channel_id, state, code, words
+		    RETURNING id, tenant_id, message_id, channel_id, state, code, words, action_no
 		), m AS (
 		    UPDATE crm_chat_messages m SET sent_at = coalesce(m.sent_at, clock_timestamp())
-		      FROM d WHERE m.id = d.message_id AND d.state = 'sent'
+		      FROM d WHERE m.id = d.message_id AND d.state = 'sent' AND d.action_no = 0
 		)
 		INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 		SELECT d.tenant_id, 'message', d.state, m.chat_id, `+deliveryFact+`
-		  FROM d JOIN crm_chat_messages m ON m.id = d.message_id`, id, string(to), code, words)
+		  FROM d JOIN crm_chat_messages m ON m.id = d.message_id WHERE d.action_no = 0`, id, string(to), code, words)
 	return err
 }
 

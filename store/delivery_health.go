@@ -24,12 +24,12 @@ type SenderHealth struct {
 func (db *DB) PutSenderHealth(ctx context.Context, ch events.Channel, state events.HealthState, words string) error {
 	_, err := db.worker.Exec(ctx, `
 		INSERT INTO parley_senders AS s (channel_id, tenant_id, state, words, version)
-		SELECT id, tenant_id, $2, $3, $4 FROM parley_channels WHERE id = $1
+		SELECT id, tenant_id, $2, $3, $4 FROM parley_channels WHERE id = $1 AND tenant_id = $5
 		ON CONFLICT (tenant_id, channel_id) DO UPDATE
 		   SET state = excluded.state, words = excluded.words, version = excluded.version,
 		       since = CASE WHEN s.state = excluded.state THEN s.since ELSE excluded.since END
 		 WHERE s.version <= excluded.version`,
-		string(ch.ID), string(state), clean(words, maxWords), ch.Version)
+		string(ch.ID), string(state), clean(words, maxWords), ch.Version, string(ch.Tenant))
 	if err != nil {
 		return fmt.Errorf("storing a channel's health: %w", err)
 	}

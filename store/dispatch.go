@@ -71,7 +71,11 @@ type Head struct {
 	Split []byte
 	// Template is an inbox.Template as JSON that is sent instead, or nil.
 	Template []byte
-	Files    []HeadFile
+	// Action is an inbox.Action as JSON that is carried out instead of sending, on
+	// the message that the provider knows as Target; nil for a message.
+	Action []byte
+	Target string
+	Files  []HeadFile
 	// Gone is true when the person's member is no longer there. Unreachable says
 	// why they cannot be written to, empty when they can.
 	Gone        bool
@@ -295,11 +299,11 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	var due, holds time.Time
 	var dueAt, holdsUntil, created *time.Time
 	var parts, attempts *int
-	var replyTo, text, tenant *string
+	var replyTo, text, tenant, target *string
 	var files []byte
 	h := &l.head
 	err = row.Scan(&h.Lane, &l.dueAt, &l.deliveries, &l.at, &id, &tenant, &message, &state, &dueAt, &holdsUntil, &created,
-		&replyTo, &parts, &attempts, &h.Split, &h.Template, &text, &h.Content, &h.Gone, &h.Unreachable, &h.Blocked, &h.LastInboundAt, &files)
+		&replyTo, &parts, &attempts, &h.Split, &h.Template, &h.Action, &target, &text, &h.Content, &h.Gone, &h.Unreachable, &h.Blocked, &h.LastInboundAt, &files)
 	if err != nil {
 		return l, err
 	}
@@ -330,6 +334,9 @@ func scanDueLane(row pgx.CollectableRow) (l dueLane, err error) {
 	}
 	if text != nil {
 		h.Text = *text
+	}
+	if target != nil {
+		h.Target = *target
 	}
 	if h.LastInboundAt != nil {
 		h.SinceInbound = l.at.Sub(*h.LastInboundAt)

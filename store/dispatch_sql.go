@@ -20,9 +20,9 @@ WITH p AS (
      WHERE channel_id = $1 AND outcome = 'pending' AND epoch < $2
 ), d AS (
     UPDATE parley_deliveries d
-       SET state = CASE WHEN $5 THEN 'queued' ELSE 'uncertain' END,
-           due_at = CASE WHEN $5 THEN coalesce($3::timestamptz, statement_timestamp()) ELSE due_at END,
-           holds_lane_until = CASE WHEN NOT $5 THEN coalesce($3::timestamptz, statement_timestamp()) + $4::interval END,
+       SET state = CASE WHEN $5 OR d.action_no > 0 THEN 'queued' ELSE 'uncertain' END,
+           due_at = CASE WHEN $5 OR d.action_no > 0 THEN coalesce($3::timestamptz, statement_timestamp()) ELSE due_at END,
+           holds_lane_until = CASE WHEN NOT ($5 OR d.action_no > 0) THEN coalesce($3::timestamptz, statement_timestamp()) + $4::interval END,
            code = 'interrupted',
            words = 'Sending was interrupted, so it is not known whether the message arrived.',
            updated_at = clock_timestamp()
@@ -93,7 +93,10 @@ WITH due AS MATERIALIZED (
 SELECT l.lane, l.due_at, l.deliveries, coalesce($2::timestamptz, statement_timestamp()),
        d.id, d.tenant_id::text, d.message_id, d.state, d.due_at, d.holds_lane_until, d.created_at, d.reply_to, d.parts_sent,
        1 + greatest(d.attempts, (SELECT max(a.attempt) FROM parley_attempts a WHERE a.delivery_id = d.id AND a.part = d.parts_sent)),
-       d.split, d.template, m.message, m.content,
+       d.split, d.template, d.action, CASE WHEN d.action_no > 0 THEN coalesce(m.provider_message, (
+           SELECT a.provider_id FROM parley_deliveries o JOIN parley_attempts a ON a.delivery_id = o.id
+            WHERE o.message_id = d.message_id AND o.action_no = 0 AND a.provider_id IS NOT NULL ORDER BY a.part, a.attempt LIMIT 1)) END,
+       m.message, m.content,
        p.id IS NULL,
        CASE WHEN p.unreachable_at IS NULL THEN '' ELSE coalesce(nullif(p.unreachable_why, ''), 'unreachable') END,
        c.blocked_at IS NOT NULL,
@@ -135,11 +138,11 @@ WITH d AS (
        SET state = 'failed', code = nullif(o.code, ''), words = o.words, updated_at = clock_timestamp()
       FROM unnest($1::bigint[], $2::text[], $3::text[]) AS o (id, code, words)
      WHERE d.id = o.id AND d.state = 'queued'
-    RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words
+    RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words, d.action_no
 )
 INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 SELECT d.tenant_id, 'message', d.state, m.chat_id, ` + deliveryFact + `
-  FROM d JOIN crm_chat_messages m ON m.id = d.message_id`
+  FROM d JOIN crm_chat_messages m ON m.id = d.message_id WHERE d.action_no = 0`
 
 // sqlRemoveLanes removes lanes that were found empty and got nothing since. One
 // that a reply holds right now is not waited for.

@@ -42,7 +42,7 @@ const messageSelect = `
 	  JOIN crm_chat_members mb ON mb.id = m.sender_id
 	  LEFT JOIN core_users u ON u.id = mb.user_id
 	  LEFT JOIN crm_clients cl ON cl.id = mb.client_id
-	  LEFT JOIN parley_deliveries d ON d.message_id = m.id`
+	  LEFT JOIN parley_deliveries d ON d.message_id = m.id AND d.action_no = 0`
 
 func scanMessage(row pgx.CollectableRow) (m inbox.Message, err error) {
 	var (

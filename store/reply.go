@@ -237,7 +237,7 @@ func repeated(ctx context.Context, tx pgx.Tx, r Reply) (id int64, err error) {
 	err = tx.QueryRow(ctx, `
 		SELECT m.id, m.chat_id = $2 AND coalesce(m.content->>'text', '') = $3 AND ($4 = '' OR m.channel_id::text = $4)
 		       AND mb.user_id IS NOT DISTINCT FROM $5
-		       AND (SELECT d.template FROM parley_deliveries d WHERE d.message_id = m.id) IS NOT DISTINCT FROM $7::jsonb
+		       AND (SELECT d.template FROM parley_deliveries d WHERE d.message_id = m.id AND d.action_no = 0) IS NOT DISTINCT FROM $7::jsonb
 		       AND ARRAY(SELECT a.upload_id::bigint FROM crm_chat_message_attachments a WHERE a.message_id = m.id ORDER BY a.id) = $6::bigint[]
 		  FROM crm_chat_messages m JOIN crm_chat_members mb ON mb.id = m.sender_id
 		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, cmp.Or(r.Text, templateText(r.Template)), strings.ToLower(string(r.Channel)), r.User,
@@ -378,7 +378,7 @@ func answeredKey(ctx context.Context, tx pgx.Tx, r Reply, way route) (*answeredM
 		SELECT coalesce(m.channel_id::text, ''),
 		       coalesce(m.provider_chat, a.provider_chat, ''), coalesce(m.provider_message, a.provider_id, ''), coalesce(m.content ->> 'topic', '')
 		  FROM crm_chat_messages m
-		  LEFT JOIN parley_deliveries d ON d.message_id = m.id
+		  LEFT JOIN parley_deliveries d ON d.message_id = m.id AND d.action_no = 0
 		  LEFT JOIN LATERAL (
 			SELECT a.provider_chat, a.provider_id FROM parley_attempts a
 			 WHERE a.delivery_id = d.id AND a.provider_id IS NOT NULL ORDER BY a.part, a.attempt LIMIT 1) a ON true

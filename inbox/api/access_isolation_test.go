@@ -38,6 +38,8 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 // valid are bodies that nothing is wrong with, so that what is refused is refused
 // for whose it is.
 var valid = map[string]string{
+	"edit-message":          `{"text":"changed"}`,
+	"react-to-message":      `{"emoji":["x"]}`,
 	"settle-delivery":       `{"as":"sent"}`,
 	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
 	"read-chat":             `{"seq":1}`,

@@ -54,6 +54,9 @@ func rules() map[string]operationRule {
 		"upload":             allow(inbox.Agent, access.WriteChats),
 		"refetch":            allow(inbox.Agent, access.WriteChats).noted("message.refetch"),
 
+		"edit-message":     allow(inbox.Agent, access.WriteChats).noted("message.edit"),
+		"react-to-message": allow(inbox.Agent, access.WriteChats).noted("message.react"),
+
 		"list-deliveries": allow(inbox.ReadOnly, access.ReadChats),
 		"cancel-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.cancel"),
 		"retry-delivery":  allow(inbox.Agent, access.WriteChats).noted("delivery.retry"),

@@ -89,6 +89,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.messages(h)
 	a.attachments(h)
 	a.deliveries(h)
+	a.actions(h)
 	a.quarantined(h)
 	a.audits(h)
 	a.facts(h)

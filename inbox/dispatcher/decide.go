@@ -30,6 +30,12 @@ func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job
 			claims[i] = store.Claim{Refused: true, Code: code, Words: words}
 			continue
 		}
+		if isAction(h) {
+			claims[i], jobs[i] = r.claimAction(h)
+			jobs[i].key = store.AttemptKey{Delivery: h.ID, Part: h.PartsSent, Attempt: h.Attempt}
+			jobs[i].lane, jobs[i].queuedFor, jobs[i].claimedAt = h.Lane, h.Age, now
+			continue
+		}
 		m, err := r.split(h)
 		if err != nil {
 			claims[i] = store.Claim{Refused: true, Code: "unreadable", Words: err.Error()}
@@ -70,7 +76,7 @@ func (r *runner) forbidden(h *store.Head) (code, words string) {
 			strings.TrimSuffix(h.Unreachable, "."))
 	case h.Template != nil && !caps.Templates:
 		return "no_templates", "This channel takes no templates. Write a text instead."
-	case h.Template != nil, caps.ReplyWindow == transports.NoReplyWindow:
+	case h.Template != nil, isAction(h), caps.ReplyWindow == transports.NoReplyWindow:
 		return "", ""
 	case h.LastInboundAt == nil:
 		return "window_closed", "The client has never written here, so only an approved template may be sent."

@@ -22,6 +22,8 @@ type job struct {
 	part    transports.Part
 	parts   int
 	replyTo string
+	// sender is the adapter's, or for actions what carries them out.
+	sender transports.Sender
 	// template is sent instead of the part's text, nil for none.
 	template *transports.Template
 	// mail is the head of a mail, nil on other transports; topic the thread to
@@ -48,7 +50,10 @@ type answer struct {
 func (r *runner) start(j job, ref uuid.UUID) {
 	r.busy[j.lane] = j
 	r.rates.take(j.claimedAt, j.lane)
-	sender := r.adapter.sender
+	sender := j.sender
+	if sender == nil {
+		sender = r.adapter.sender
+	}
 	out := transports.Outbound{
 		To: j.lane, Part: j.part, ReplyTo: j.replyTo, Ref: ref.String(), Template: j.template, Mail: j.mail, Topic: j.topic,
 	}

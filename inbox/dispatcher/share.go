@@ -259,9 +259,10 @@ func (d *Dispatcher) take(ctx context.Context, ch events.Channel) error {
 // adapter is a channel's transport, as far as sending is concerned.
 type adapter struct {
 	// channel is the version of it that the adapter was built from.
-	channel events.Channel
-	sender  transports.Sender
-	caps    transports.Capabilities
+	channel   events.Channel
+	transport transports.Transport
+	sender    transports.Sender
+	caps      transports.Capabilities
 }
 
 func (d *Dispatcher) build(ch events.Channel) (adapter, error) {
@@ -279,7 +280,7 @@ func (d *Dispatcher) build(ch events.Channel) (adapter, error) {
 	if !ok {
 		return adapter{}, errors.New("this kind of channel cannot send")
 	}
-	return adapter{channel: ch, sender: sender, caps: t.Capabilities()}, nil
+	return adapter{channel: ch, transport: t, sender: sender, caps: t.Capabilities()}, nil
 }
 
 // cannotBuild says once per version why a channel cannot be sent on.

@@ -1,0 +1,308 @@
+package store_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/store"
+	"parley/store/storetest"
+)
+
+// foreign are another tenant's rows, and the tenant that tries to reach them.
+type foreign struct {
+	*testing.T
+	db     *store.DB
+	tenant events.TenantID // who tries
+
+	channel                         events.ChannelID
+	chat, message, delivery, upload int64
+	user                            int64
+	session, token, invitation      string
+	hash                            store.SecretHash
+	email                           string
+}
+
+// none expects that nothing came back: found is how many things did.
+func (f *foreign) none(what string, found int, err error) {
+	f.Helper()
+	if found != 0 || err != nil && inbox.CodeOf(err) != inbox.NotFound {
+		f.Errorf("%s finds %d, %v", what, found, err)
+	}
+}
+
+// missing expects that the named row is not found.
+func (f *foreign) missing(what string, err error) {
+	f.Helper()
+	if inbox.CodeOf(err) != inbox.NotFound {
+		f.Errorf("%s: %v, want not found", what, err)
+	}
+}
+
+func count(found bool) int {
+	if found {
+		return 1
+	}
+	return 0
+}
+
+// reaches has, for every method that takes a tenant, a call with another tenant's
+// ids. Methods that name nothing of another's only have to see nothing of it.
+func reaches() map[string]func(f *foreign) {
+	by := inbox.Actor{Kind: inbox.Operator}
+	own := func(*foreign) {} // makes what is its own, and names nothing: its row bears the tenant that was given
+	return map[string]func(f *foreign){
+		"Channels": func(f *foreign) { l, err := f.db.Channels(f.Context(), f.tenant); f.none("Channels", len(l), err) },
+		"Channel":  func(f *foreign) { _, err := f.db.Channel(f.Context(), f.tenant, f.channel); f.missing("Channel", err) },
+		"UpdateChannel": func(f *foreign) {
+			_, err := f.db.UpdateChannel(f.Context(), f.tenant, f.channel, store.ChannelChange{Name: new("taken")})
+			f.missing("UpdateChannel", err)
+		},
+		"PauseChannel": func(f *foreign) {
+			_, err := f.db.PauseChannel(f.Context(), f.tenant, f.channel, true)
+			f.missing("PauseChannel", err)
+		},
+		"RotateChannel": func(f *foreign) {
+			_, err := f.db.RotateChannel(f.Context(), f.tenant, f.channel, []byte("x"), "y")
+			f.missing("RotateChannel", err)
+		},
+		"Chats": func(f *foreign) {
+			l, _, err := f.db.Chats(f.Context(), f.tenant, store.ChatPage{})
+			f.none("Chats", len(l), err)
+		},
+		"Chat": func(f *foreign) { _, err := f.db.Chat(f.Context(), f.tenant, f.chat); f.missing("Chat", err) },
+		"Messages": func(f *foreign) {
+			l, _, err := f.db.Messages(f.Context(), f.tenant, f.chat, store.MessagePage{})
+			f.none("Messages", len(l), err)
+		},
+		"Message": func(f *foreign) { _, err := f.db.Message(f.Context(), f.tenant, f.message); f.missing("Message", err) },
+		"MarkRead": func(f *foreign) {
+			n, err := f.db.MarkRead(f.Context(), f.tenant, f.chat, 9)
+			f.none("MarkRead", int(n), err)
+		},
+		"Reply": func(f *foreign) {
+			_, err := f.db.Reply(f.Context(), store.Reply{Tenant: f.tenant, Chat: f.chat, Channel: f.channel, Text: "x", User: f.user, Force: true})
+			f.missing("Reply", err)
+		},
+		"Act": func(f *foreign) {
+			_, err := f.db.Act(f.Context(), store.Act{Tenant: f.tenant, Message: f.message, Action: inbox.Action{Text: new("x"), User: f.user}})
+			f.missing("Act", err)
+		},
+		"PutSenderHealth": func(f *foreign) {
+			err := f.db.PutSenderHealth(f.Context(), events.Channel{ID: f.channel, Tenant: f.tenant}, events.Degraded, "x")
+			f.none("PutSenderHealth", 0, err)
+		},
+		"ForgetSenderHealth": func(f *foreign) {
+			f.none("ForgetSenderHealth", 0, f.db.ForgetSenderHealth(f.Context(), events.Channel{ID: f.channel, Tenant: f.tenant, Version: 9}))
+		},
+		"Deliveries": func(f *foreign) {
+			l, err := f.db.Deliveries(f.Context(), f.tenant, store.DeliveryPage{Waiting: true, Limit: 10})
+			f.none("Deliveries", len(l), err)
+		},
+		"Delivery": func(f *foreign) {
+			_, err := f.db.Delivery(f.Context(), f.tenant, f.delivery)
+			f.missing("Delivery", err)
+		},
+		"CancelDelivery": func(f *foreign) { f.missing("CancelDelivery", f.db.CancelDelivery(f.Context(), f.tenant, f.delivery)) },
+		"ResendUncertain": func(f *foreign) {
+			f.missing("ResendUncertain", f.db.ResendUncertain(f.Context(), f.tenant, f.delivery))
+		},
+		"SettleUncertain": func(f *foreign) {
+			f.missing("SettleUncertain", f.db.SettleUncertain(f.Context(), f.tenant, f.delivery, inbox.Sent))
+		},
+		"RefetchMedia": func(f *foreign) {
+			n, err := f.db.RefetchMedia(f.Context(), f.tenant, f.message)
+			f.none("RefetchMedia", int(n), err)
+		},
+		"HasUpload": func(f *foreign) {
+			has, err := f.db.HasUpload(f.Context(), f.tenant, f.hash)
+			f.none("HasUpload", count(has), err)
+		},
+		"CreateUpload": func(f *foreign) {
+			// Without bytes of its own: those of the same file, which only the other has.
+			if _, err := f.db.CreateUpload(f.Context(), f.tenant, store.NewUpload{SHA256: f.hash}); err == nil {
+				f.Error("CreateUpload shares another tenant's bytes")
+			}
+		},
+		"Upload": func(f *foreign) { _, err := f.db.Upload(f.Context(), f.tenant, f.upload); f.missing("Upload", err) },
+
+		"Accounts": func(f *foreign) {
+			l, err := f.db.Accounts(f.Context(), f.tenant, 0, 10)
+			f.none("Accounts", len(l), err)
+		},
+		"Account": func(f *foreign) { _, err := f.db.Account(f.Context(), f.tenant, f.user); f.missing("Account", err) },
+		"ChangeAccount": func(f *foreign) {
+			_, err := f.db.ChangeAccount(f.Context(), f.tenant, by, inbox.Owner, f.user, store.AccountChange{Disabled: new(true)})
+			f.missing("ChangeAccount", err)
+		},
+		"LoginOf": func(f *foreign) {
+			_, found, err := f.db.LoginOf(f.Context(), f.tenant, f.email)
+			f.none("LoginOf", count(found), err)
+		},
+		"UseTOTP": func(f *foreign) {
+			first, err := f.db.UseTOTP(f.Context(), f.tenant, f.user, 1<<40)
+			f.none("UseTOTP", count(first), err)
+		},
+		"SetTOTP": func(f *foreign) { f.missing("SetTOTP", f.db.SetTOTP(f.Context(), f.tenant, by, f.user, []byte("x"))) },
+		"StartSession": func(f *foreign) {
+			_, err := f.db.StartSession(f.Context(), f.tenant, by, store.NewSession{User: f.user, Hash: store.SecretHash{99}, Life: time.Hour, Idle: time.Hour})
+			if err == nil {
+				f.Error("StartSession begins a session of another tenant's user")
+			}
+		},
+		"SessionOf": func(f *foreign) {
+			_, found, err := f.db.SessionOf(f.Context(), f.tenant, f.hash)
+			f.none("SessionOf", count(found), err)
+		},
+		"EndSession": func(f *foreign) { f.missing("EndSession", f.db.EndSession(f.Context(), f.tenant, by, f.session)) },
+		"Tokens": func(f *foreign) {
+			l, err := f.db.Tokens(f.Context(), f.tenant, "", 10)
+			f.none("Tokens", len(l), err)
+		},
+		"TokenOf": func(f *foreign) {
+			_, found, err := f.db.TokenOf(f.Context(), f.tenant, f.hash)
+			f.none("TokenOf", count(found), err)
+		},
+		"RevokeToken": func(f *foreign) { f.missing("RevokeToken", f.db.RevokeToken(f.Context(), f.tenant, by, f.token)) },
+		"Invite": func(f *foreign) {
+			_, _, err := f.db.Invite(f.Context(), f.tenant, by, inbox.Owner, store.NewInvitation{User: f.user, Hash: store.SecretHash{98}, Life: time.Hour})
+			f.missing("Invite", err)
+		},
+		"Invitations": func(f *foreign) {
+			l, err := f.db.Invitations(f.Context(), f.tenant, "", 10)
+			f.none("Invitations", len(l), err)
+		},
+		"RevokeInvitation": func(f *foreign) {
+			f.missing("RevokeInvitation", f.db.RevokeInvitation(f.Context(), f.tenant, by, f.invitation))
+		},
+		"Accept": func(f *foreign) {
+			_, err := f.db.Accept(f.Context(), f.tenant, by, f.hash, store.Acceptance{Name: "x", Email: "x@example.com", PasswordHash: someHash})
+			if inbox.CodeOf(err) != inbox.Unauthorized {
+				f.Errorf("Accept: %v", err)
+			}
+		},
+		"AuditLog": func(f *foreign) {
+			l, err := f.db.AuditLog(f.Context(), f.tenant, 0, 10)
+			f.none("AuditLog", len(l), err)
+		},
+
+		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
+	}
+}
+
+// takesTenant reports whether a method is called for one tenant: by an argument,
+// or by a field of one.
+func takesTenant(m reflect.Method) bool {
+	tenant := reflect.TypeFor[events.TenantID]()
+	for i := range m.Type.NumIn() {
+		in := m.Type.In(i)
+		if in == tenant {
+			return true
+		}
+		if in.Kind() == reflect.Struct {
+			if field, ok := in.FieldByName("Tenant"); ok && field.Type == tenant {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Every method of the store that is called for a tenant, by reflection, with
+// another tenant's ids: nothing is found and nothing changes. A new method that is
+// not in reaches fails.
+func TestNoMethodReachesAnotherTenant(t *testing.T) {
+	t.Parallel()
+	calls := reaches()
+	methods := map[string]bool{}
+	for m := range reflect.TypeFor[*store.DB]().Methods() {
+		// Explain… are this package's tests' own.
+		if takesTenant(m) && !strings.HasPrefix(m.Name, "Explain") {
+			methods[m.Name] = true
+			if calls[m.Name] == nil {
+				t.Errorf("%s takes a tenant: add a call with another tenant's ids to reaches", m.Name)
+			}
+		}
+	}
+	for name := range calls {
+		if !methods[name] {
+			t.Errorf("reaches calls %s, which takes no tenant", name)
+		}
+	}
+	f, url := newForeign(t)
+	before := census(t, url)
+	for name, call := range calls {
+		if methods[name] {
+			call(f)
+		}
+	}
+	if after := census(t, url); after != before {
+		t.Errorf("rows were changed from another tenant: the sum is %d, and was %d", after, before)
+	}
+	t.Logf("%d methods", len(methods))
+}
+
+// census sums up what is in the tables that calls could have changed.
+func census(t *testing.T, url string) int64 {
+	t.Helper()
+	var sum int64
+	for i, table := range []string{
+		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
+		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
+		"parley_senders",
+	} {
+		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
+	}
+	return sum
+}
+
+// newForeign makes a tenant with one of everything, and one with nothing.
+func newForeign(t *testing.T) (*foreign, string) {
+	t.Helper()
+	w := newAccessWorld(t)
+	f := &foreign{T: t, db: w.db, tenant: w.b, hash: store.SecretHash{42}, email: "ann@example.com"}
+	f.user = w.user(w.a, f.email, inbox.Owner).ID
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	f.session, err = f.db.StartSession(t.Context(), w.a, byOperator, store.NewSession{User: f.user, Hash: f.hash, Life: time.Hour, Idle: time.Hour})
+	must(err)
+	tok, _, err := f.db.AddToken(t.Context(), w.a, byOperator, store.NewToken{
+		Name: "bot", Role: inbox.Agent, Scopes: []string{"chats:read"}, Hash: f.hash, Prefix: "x", Life: time.Hour,
+	})
+	must(err)
+	f.token = tok.ID
+	v, _, err := f.db.Invite(t.Context(), w.a, byOperator, inbox.Owner, store.NewInvitation{Email: "x@example.com", Role: inbox.Agent, Hash: f.hash, Life: time.Hour})
+	must(err)
+	f.invitation = v.ID
+	up, err := f.db.CreateUpload(t.Context(), w.a, store.NewUpload{BlobKey: store.NewMediaKey(w.a), Name: "f", MIME: "text/plain", Size: 1, SHA256: f.hash})
+	must(err)
+	f.upload = up.ID
+	ch, err := f.db.CreateChannel(t.Context(), events.Channel{
+		ID: events.ChannelID(uuid.NewString()), Tenant: w.a, Transport: events.Telegram, Name: "Shop", Mode: events.Polling, WebhookPath: strings.Repeat("w", 40), Sealed: []byte("s"),
+	}, "")
+	must(err)
+	f.channel = ch.ID
+	id := func(sql string, args ...any) int64 {
+		t.Helper()
+		return storetest.Int(t, w.url, sql+" RETURNING id", args...)
+	}
+	client := id("INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Cy')", string(w.a))
+	f.chat = id("INSERT INTO crm_chats (tenant_id, client_id) VALUES ($1, $2)", string(w.a), client)
+	storetest.Exec(t, w.url, `INSERT INTO crm_chat_members (tenant_id, chat_id, client_id, transport, channel_id, provider_user, address)
+		VALUES ($1, $2, $3, 'telegram', $4, '7', '7')`, string(w.a), f.chat, client, string(f.channel))
+	m, err := f.db.Reply(t.Context(), store.Reply{Tenant: w.a, Chat: f.chat, Channel: f.channel, Text: "Hello.", User: f.user})
+	must(err)
+	f.message, f.delivery = m.ID, m.Delivery.ID
+	return f, w.url
+}
