@@ -11,7 +11,6 @@ import (
 
 // Fact is something Parley did, in CloudEvents 1.0 terms
 // (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md).
-// Subscribers deduplicate by ID.
 type Fact struct {
 	// ID rises in the order the facts were written; it may skip numbers.
 	ID     int64

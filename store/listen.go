@@ -20,18 +20,35 @@ const listenProbe = 30 * time.Second
 // for itself when this returns, and now and then anyway. Ready, if not nil, is
 // called once nothing more is missed.
 func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(events.ChannelID)) error {
+	if err := db.listen(ctx, "parley_delivery", ready, func(channel string) { queued(events.ChannelID(channel)) }); err != nil {
+		return fmt.Errorf("listening for deliveries: %w", err)
+	}
+	return nil
+}
+
+// ListenAccess calls changed with the tenant of each session or token that is
+// revoked and each user whose role changes or who is disabled, like
+// ListenDeliveries.
+func (db *DB) ListenAccess(ctx context.Context, ready func(), changed func(events.TenantID)) error {
+	if err := db.listen(ctx, "parley_access", ready, func(tenant string) { changed(events.TenantID(tenant)) }); err != nil {
+		return fmt.Errorf("listening for what is revoked: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) listen(ctx context.Context, channel string, ready func(), heard func(payload string)) error {
 	cfg := db.worker.Config().ConnConfig
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("listening for deliveries: %w", err)
+		return err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = conn.Close(ctx) // it is given up either way
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN parley_delivery"); err != nil {
-		return fmt.Errorf("listening for deliveries: %w", err)
+	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+		return err
 	}
 	if ready != nil {
 		ready()
@@ -43,7 +60,7 @@ func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(ev
 		cancel()
 		switch {
 		case err == nil:
-			queued(events.ChannelID(n.Payload))
+			heard(n.Payload)
 			continue
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -53,7 +70,7 @@ func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(ev
 			cancel()
 		}
 		if err != nil {
-			return fmt.Errorf("listening for deliveries: %w", err)
+			return err
 		}
 	}
 }

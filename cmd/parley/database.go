@@ -180,7 +180,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	}
 	if s.cfg.Roles.has(roleAPI) {
 		s.work.Go(func() { d.ProjectChannels(ctx) })
-		s.serveAPI(d, r)
+		s.serveAPI(ctx, d, r)
 	}
 	s.desk.Store(d)
 	return nil

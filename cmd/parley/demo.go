@@ -220,7 +220,7 @@ const demoPatience = time.Minute
 func (d *demo) firstExchange(ctx context.Context, dk *desk.Desk, tenant events.TenantID) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, demoPatience, errors.New("the first exchange did not come about; the log says why"))
 	defer cancel()
-	tail, err := dk.Tail(ctx, desk.TailFrom{Tenant: tenant, New: true})
+	tail, err := dk.Stream(ctx, desk.StreamFrom{Tenant: tenant})
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,7 @@ func (d *demo) firstExchange(ctx context.Context, dk *desk.Desk, tenant events.T
 }
 
 // awaitFact waits for a fact and returns its chat.
-func awaitFact(ctx context.Context, tail *desk.Tail, noun, verb string) (chat int64, err error) {
+func awaitFact(ctx context.Context, tail *desk.Stream, noun, verb string) (chat int64, err error) {
 	for {
 		facts, err := tail.Next(ctx)
 		if err != nil {

@@ -35,12 +35,14 @@ func (s *server) serveOperator(ctx context.Context) (stop func(context.Context),
 }
 
 // serveAPI begins to answer the operator.
-func (s *server) serveAPI(d *desk.Desk, r *router.Router) {
+func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
+	guard := s.guard(d.Store)
 	opts := api.Options{
 		Desk: d, Quarantine: quarantine{d.Store, r}, Audit: auditor(d.Store, s.bus), Status: s.status,
 		Stop: s.streams, Version: s.cfg.Version, Logger: s.log.With("role", roleAPI),
-		Guard: s.guard(d.Store), URL: s.apiURL(), HTTPS: strings.HasPrefix(s.apiURL(), "https://"),
+		Guard: guard, URL: s.apiURL(), HTTPS: strings.HasPrefix(s.apiURL(), "https://"),
 	}
+	s.work.Go(func() { guard.Watch(ctx, opts.Logger, nil) })
 	h, public := api.New(opts), api.Public(opts)
 	s.operator.Store(&h)
 	s.public.Store(&public)

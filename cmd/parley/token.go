@@ -45,7 +45,7 @@ func tokenAddCmd(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", string(inbox.Agent), "what it may do at most: admin, agent or read_only")
-	cmd.Flags().StringVar(&scopes, "scopes", "chats:read,chats:write", "what it is for, with commas: chats:read, chats:write, channels:read, channels:write, users:read, users:write, audit:read")
+	cmd.Flags().StringVar(&scopes, "scopes", "chats:read,chats:write", "what it is for, with commas: chats:read, chats:write, channels:read, channels:write, users:read, users:write, audit:read, webhooks:read, webhooks:write")
 	cmd.Flags().IntVar(&days, "days", 90, "how long it is valid, at most 366")
 	return cmd
 }

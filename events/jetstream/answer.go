@@ -28,9 +28,14 @@ const (
 	codeTooManyInflight   = 10210
 	codeHeaderTooLarge    = 10097
 	codeBatchIncomplete   = 10176
+	codeMoved             = 10071 // "wrong last sequence"
 	statusNoResponders    = "503"
 	outcomeUnknownMessage = "whether it was stored is unknown"
 )
+
+// errMoved refuses what was to be stored behind a sequence number that is no
+// longer the stream's last.
+var errMoved = errors.New("something else was stored meanwhile")
 
 // refusal is an answer from JetStream: nothing of what it answers was stored.
 type refusal struct {
@@ -87,6 +92,8 @@ func (p *publisher) parseAnswer(m *nats.Msg) (answer, error) {
 
 func kindOf(e *natsjs.APIError) error {
 	switch int(e.ErrorCode) {
+	case codeMoved:
+		return errMoved
 	case codeMessageTooLarge, codeHeaderTooLarge:
 		return ErrTooLarge
 	case codeStoreFailed, codeAccountLimit, codeInsufficient, codeNoMemory, codeNoStorage, codeTooManyRequests:
@@ -101,23 +108,22 @@ func kindOf(e *natsjs.APIError) error {
 }
 
 // exchange publishes one message and waits for its acknowledgement.
-func (p *publisher) exchange(m *nats.Msg) error {
+func (p *publisher) exchange(m *nats.Msg) (answer, error) {
 	start := time.Now()
 	id := p.nextID
 	p.nextID++
 	m.Reply = p.replyTo(id)
 	lost := p.bus.link.lost()
 	if err := p.post(lost, m); err != nil {
-		return err
+		return answer{}, err
 	}
 	for {
 		got, reply, err := p.await(lost, start)
 		if err != nil {
-			return err
+			return answer{}, err
 		}
 		if got == id { // others are late answers to what was given up
-			_, err = p.parseAnswer(reply)
-			return err
+			return p.parseAnswer(reply)
 		}
 	}
 }

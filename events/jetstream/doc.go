@@ -10,8 +10,8 @@
 //   - [Reader] delivers a partition in stream order, each record once per reader
 //     and whole frames at a time, across reconnects and server restarts. It
 //     acknowledges nothing: whoever reads keeps the checkpoint.
-//   - [Bus.PublishFacts] keeps order and may repeat; subscribers deduplicate by
-//     [events.Fact.ID].
+//   - [FactLog] stores each fact once and keeps order. A [FactReader] delivers a
+//     tenant's facts in that order, each once, from any [Place] that is kept.
 //   - Channel projections never go back to an older version, and a [Lease] has
 //     at most one holder at any time whatever the wall clocks say.
 //   - Wake-ups may be lost.

@@ -39,7 +39,7 @@ func readFacts(t testing.TB, b *jetstream.Bus, o jetstream.FactOptions, n int) (
 			if rec.Err != nil || rec.Fact.Tenant != o.Tenant {
 				t.Errorf("fact %d of %s: %v", rec.Fact.ID, rec.Fact.Tenant, rec.Err)
 			}
-			ids, last = append(ids, rec.Fact.ID), rec.Seq
+			ids, last = append(ids, rec.Fact.ID), rec.Place.Seq
 		}
 	}
 	return ids, last
@@ -77,7 +77,7 @@ func TestFacts(t *testing.T) {
 	if recs, err := fresh.Next(within(t), 9); err != nil || len(recs) != 1 || recs[0].Fact.ID != 5001 {
 		t.Errorf("new: %+v, %v", recs, err)
 	}
-	if ids, _ := readFacts(t, b, jetstream.FactOptions{Tenant: tenant, AfterSeq: last}, 1); ids[0] != 5001 {
+	if ids, _ := readFacts(t, b, jetstream.FactOptions{Tenant: tenant, After: jetstream.Place{Seq: last}}, 1); ids[0] != 5001 {
 		t.Errorf("resumed at %v", ids)
 	}
 
@@ -187,7 +187,7 @@ func TestFactsReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	for after, reset := range map[uint64]bool{0: false, 1: true, 5: true, 6: false, 10: false, 11: true} {
-		r, err := b.Facts(within(t), jetstream.FactOptions{Tenant: tenant, AfterSeq: after})
+		r, err := b.Facts(within(t), jetstream.FactOptions{Tenant: tenant, After: jetstream.Place{Seq: after}})
 		if reset != errors.Is(err, jetstream.ErrReset) || !reset && err != nil {
 			t.Errorf("after %d: %v", after, err)
 		}

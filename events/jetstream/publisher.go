@@ -24,9 +24,9 @@ const (
 	maxBatchBytes = 4 << 20
 	// maxQueuedBytes may wait in front of one stream.
 	maxQueuedBytes = 64 << 20
-	// headerRoom is what the headers of a batch add to a message: three names,
-	// a 22 character id and two numbers.
-	headerRoom = 160
+	// headerRoom is what the headers of a batch add to a message: four names,
+	// a 22 character id and three numbers.
+	headerRoom = 220
 )
 
 // entry is one event or fact to publish.
@@ -41,6 +41,9 @@ type group struct {
 	bytes   int  // with separators
 	sent    bool // guarded by publisher.mu; from then on only the outcome decides
 	done    chan error
+	// after, when not nil, is the sequence number that the stream must end at for
+	// the group to be stored; where it ends then is written there before done.
+	after *uint64
 }
 
 func (g *group) settle(err error) { g.done <- err }
@@ -128,6 +131,12 @@ func (p *publisher) together() int {
 // publish stores entries, in order, in as few groups as the bounds allow, each
 // awaited before the next.
 func (p *publisher) publish(ctx context.Context, entries []entry) error {
+	return p.publishAfter(ctx, entries, nil)
+}
+
+// publishAfter is publish where nothing may have been stored since *after, which
+// moves along; see group.
+func (p *publisher) publishAfter(ctx context.Context, entries []entry, after *uint64) error {
 	limit, together := int(p.bus.link.conn.MaxPayload())-headerRoom, p.together()
 	for _, e := range entries {
 		if len(e.data) > limit {
@@ -140,7 +149,7 @@ func (p *publisher) publish(ctx context.Context, entries []entry) error {
 			size += len(entries[n].data) + 1
 			n++
 		}
-		if err := p.offer(ctx, &group{entries: entries[:n], bytes: size, done: make(chan error, 1)}); err != nil {
+		if err := p.offer(ctx, &group{entries: entries[:n], bytes: size, done: make(chan error, 1), after: after}); err != nil {
 			return err
 		}
 		entries = entries[n:]
@@ -258,7 +267,7 @@ func (p *publisher) sendFrame(groups []*group, messages int) {
 		}
 		m.Data = p.frame
 	}
-	err := p.exchange(m)
+	_, err := p.exchange(m)
 	if messages > 1 && errors.Is(err, ErrTooLarge) {
 		// Each event was within the limit, so it fell just now: those that are
 		// still within it pass when they come again.

@@ -35,6 +35,8 @@ type Guard struct {
 	now   func() time.Time
 	decoy func() string
 	turns chan struct{}
+
+	changes changes
 }
 
 // GuardOptions are what a Guard works with; DB and Keyring are required.

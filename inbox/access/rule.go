@@ -21,11 +21,13 @@ const (
 	ReadUsers     Scope = "users:read"
 	WriteUsers    Scope = "users:write"
 	ReadAudit     Scope = "audit:read"
+	ReadWebhooks  Scope = "webhooks:read"
+	WriteWebhooks Scope = "webhooks:write"
 )
 
 // Scopes lists all scopes.
 func Scopes() []Scope {
-	return []Scope{ReadChats, WriteChats, ReadChannels, WriteChannels, ReadUsers, WriteUsers, ReadAudit}
+	return []Scope{ReadChats, WriteChats, ReadChannels, WriteChannels, ReadUsers, WriteUsers, ReadAudit, ReadWebhooks, WriteWebhooks}
 }
 
 // Rule is who may call an operation. The zero rule lets nobody in.
@@ -119,7 +121,7 @@ func CheckScopes(scopes []Scope, by Principal) ([]string, error) {
 	var list []string
 	for _, s := range scopes {
 		if !slices.Contains(Scopes(), s) {
-			return nil, &inbox.Error{Code: inbox.Invalid, Message: "There is no scope " + string(s) + ".", Hint: "The scopes are chats:read, chats:write, channels:read, channels:write, users:read, users:write and audit:read."}
+			return nil, &inbox.Error{Code: inbox.Invalid, Message: "There is no scope " + string(s) + ".", Hint: "The scopes are chats:read, chats:write, channels:read, channels:write, users:read, users:write, audit:read, webhooks:read and webhooks:write."}
 		}
 		if by.Kind == inbox.TokenUser && !slices.Contains(by.Scopes, string(s)) {
 			return nil, &inbox.Error{Code: inbox.Forbidden, Message: "A token may not make one with scopes that it has not itself.", Hint: "Log in and make it."}

@@ -21,10 +21,6 @@ import (
 	"parley/store"
 )
 
-// streamLife is how long a stream lasts at most. Its reader comes back and
-// resumes, unless their session or token was revoked meanwhile.
-const streamLife = 5 * time.Minute
-
 // cookieName is the session's cookie. Over https the browser itself keeps other
 // hosts and plain http from setting it (RFC 6265bis, section 4.1.3.2).
 const (
@@ -102,8 +98,26 @@ func identify(o Options, log *slog.Logger, next http.Handler) http.Handler {
 			// A cookie that is no longer good is no obstacle to logging in.
 		}
 		p.Address, p.RequestID = address, id
-		next.ServeHTTP(w, r.WithContext(access.With(r.Context(), p)))
+		ctx := access.With(r.Context(), p)
+		if text, given := credential(r, o.HTTPS); given && p.Tenant != "" {
+			ctx = context.WithValue(ctx, recheckKey{}, recheck(func(ctx context.Context) (access.Principal, bool, error) {
+				return o.Guard.Identify(ctx, text)
+			}))
+		}
+		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// recheck finds out anew who a request's credential stands for: streams outlast
+// what was true when they began.
+type recheck func(context.Context) (access.Principal, bool, error)
+
+type recheckKey struct{}
+
+// recheckOf is nil for the operator and for nobody.
+func recheckOf(ctx context.Context) recheck {
+	check, _ := ctx.Value(recheckKey{}).(recheck)
+	return check
 }
 
 // credential is a request's bearer token, or else its cookie. Sessions are no
@@ -152,11 +166,6 @@ func (a *api) authorize(hctx huma.Context, next func(huma.Context)) {
 		pr.Code = inbox.Forbidden
 		writeProblem(w, pr)
 		return
-	}
-	if rule.stream && p.Kind != inbox.Operator {
-		ctx, cancel := context.WithTimeout(hctx.Context(), streamLife)
-		defer cancel()
-		hctx = huma.WithContext(hctx, ctx)
 	}
 	next(hctx)
 	if rule.log != "" && hctx.Status() < http.StatusBadRequest {

@@ -54,7 +54,7 @@ var valid = map[string]string{
 // asked are queries that name something.
 var asked = map[string]func(tw *tenantWorld) string{
 	"list-deliveries": func(*tenantWorld) string { return "?waiting=true" },
-	"follow-facts":    func(tw *tenantWorld) string { return fmt.Sprintf("?after=0&chat=%d", tw.chat) },
+	"stream":          func(tw *tenantWorld) string { return fmt.Sprintf("?after=0&chat=%d", tw.chat) },
 }
 
 // readings are all that a tenant's owner can read.
@@ -63,7 +63,7 @@ func (w *publicWorld) readings(tw *tenantWorld) map[string]string {
 	all := map[string]string{}
 	for id, op := range operations() {
 		rule := api.Rules()[id]
-		if op.Method != http.MethodGet || rule.Operator || id == "follow-facts" || id == "download-thumbnail" {
+		if op.Method != http.MethodGet || rule.Operator || id == "stream" || id == "download-thumbnail" {
 			continue
 		}
 		res := w.ask(tw.session, op.Method, w.fill(op, tw), "", 200, nil)

@@ -13,8 +13,6 @@ type operationRule struct {
 	// log is the action in the audit log, for operations that do not write it
 	// themselves; empty for those that change nothing.
 	log string
-	// stream ends after streamLife.
-	stream bool
 }
 
 // ruleKey is where an operation's metadata keep its rule.
@@ -35,8 +33,6 @@ func (r operationRule) noted(action string) operationRule { r.log = action; retu
 // rules say who may call an operation, by its id. What is not listed, nobody may
 // call: whoever adds an operation decides here.
 func rules() map[string]operationRule {
-	stream := allow(inbox.ReadOnly, access.ReadChats)
-	stream.stream = true
 	return map[string]operationRule{
 		// Of the whole installation, not of one tenant.
 		"list-tenants": operator, "audit": operator, "status": operator,
@@ -48,7 +44,7 @@ func rules() map[string]operationRule {
 		"get-upload":         allow(inbox.ReadOnly, access.ReadChats),
 		"download":           allow(inbox.ReadOnly, access.ReadChats),
 		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),
-		"follow-facts":       stream,
+		"stream":             allow(inbox.ReadOnly, access.ReadChats),
 		"reply":              allow(inbox.Agent, access.WriteChats),
 		"read-chat":          allow(inbox.Agent, access.WriteChats),
 		"upload":             allow(inbox.Agent, access.WriteChats),

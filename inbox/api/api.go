@@ -92,7 +92,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.actions(h)
 	a.quarantined(h)
 	a.audits(h)
-	a.facts(h)
+	a.streams(h)
 	a.statuses(h)
 	a.sessions(h)
 	a.users(h)

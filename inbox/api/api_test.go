@@ -122,7 +122,7 @@ func TestProblems(t *testing.T) {
 		{"POST", "/api/v1/chats/1/messages", `{"text":"hi","seen":1,"channel":"Nope"}`, 404, inbox.NotFound, "Nope"},
 		{"POST", "/api/v1/channels", `{"transport":"telegram","name":"X","secrets":{"token":"wrong"}}`, 422, inbox.Invalid, "refused"},
 		{"POST", "/api/v1/channels", `{"transport":"telegram","name":"Support","secrets":{"token":"t"}}`, 409, inbox.Conflict, "Support"},
-		{"GET", "/api/v1/facts?after=yesterday", "", 422, inbox.Invalid, "yesterday"},
+		{"GET", "/api/v1/stream?after=yesterday", "", 422, inbox.Invalid, "yesterday"},
 		{"GET", "/api/v1/quarantine/7", "", 404, inbox.NotFound, "7"},
 		{"POST", "/api/v1/quarantine/7/replay", "", 500, api.Internal, "inside Parley"},
 	} {
@@ -250,7 +250,7 @@ func itoa(n int64) string {
 	return string(text)
 }
 
-func TestFactsStreamAndResume(t *testing.T) {
+func TestStreamAndResume(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	publish := func(id int64) {
@@ -264,7 +264,7 @@ func TestFactsStreamAndResume(t *testing.T) {
 	}
 	lines := func(query string) (next func() string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://parley/api/v1/facts"+query, nil)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://parley/api/v1/stream"+query, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -294,7 +294,7 @@ func TestReplyByTheNameOfTheChannel(t *testing.T) {
 	wantCode(t, err, inbox.NotFound) // no such chat
 }
 
-func TestTailResumes(t *testing.T) {
+func TestStreamResumes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var facts []events.Fact
@@ -306,10 +306,10 @@ func TestTailResumes(t *testing.T) {
 	if err := w.bus.PublishFacts(t.Context(), facts); err != nil {
 		t.Fatal(err)
 	}
-	read := func(from desk.TailFrom, n int) (got []desk.Followed) {
+	read := func(from desk.StreamFrom, n int) (got []desk.Followed) {
 		t.Helper()
 		from.Tenant = w.tenant
-		tail, err := w.desk.Tail(t.Context(), from)
+		tail, err := w.desk.Stream(t.Context(), from)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,17 +323,17 @@ func TestTailResumes(t *testing.T) {
 		}
 		return got
 	}
-	all := read(desk.TailFrom{}, 5)
+	all := read(desk.StreamFrom{After: "0"}, 5)
 	if all[4].Fact.ID != 5 {
 		t.Errorf("got %+v", all)
 	}
-	if rest := read(desk.TailFrom{After: all[2].Resume}, 2); rest[0].Fact.ID != 4 {
+	if rest := read(desk.StreamFrom{After: all[2].Resume}, 2); rest[0].Fact.ID != 4 {
 		t.Errorf("resumed with %+v", rest)
 	}
-	if second := read(desk.TailFrom{Chat: 2}, 2); second[0].Fact.ID != 2 || second[1].Fact.ID != 4 {
+	if second := read(desk.StreamFrom{After: "0", Chat: 2}, 2); second[0].Fact.ID != 2 || second[1].Fact.ID != 4 {
 		t.Errorf("chat 2 has %+v", second)
 	}
-	_, err := w.desk.Tail(t.Context(), desk.TailFrom{Tenant: w.tenant, After: all[4].Resume + 100})
+	_, err := w.desk.Stream(t.Context(), desk.StreamFrom{Tenant: w.tenant, After: "105"})
 	if !errors.Is(err, desk.ErrReset) {
 		t.Errorf("got %v", err)
 	}

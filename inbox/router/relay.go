@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"parley/events/jetstream"
 	"parley/store"
 )
 
@@ -24,8 +25,8 @@ const (
 )
 
 // relay publishes facts for as long as this process holds the relay's lease:
-// by presence in id order, then deleted. A fact may be published twice, after a
-// crash between the two; subscribers deduplicate by its id.
+// by presence in id order, then deleted. After a crash between the two, and where
+// two believe that they hold the lease, the log finds what is published already.
 func (r *Router) relay(ctx context.Context) {
 	for ctx.Err() == nil {
 		lease, ok, err := r.db.AcquireLease(ctx, relayLease, r.opts.Owner, r.opts.LeaseTTL)
@@ -46,6 +47,7 @@ func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
 		defer cancel()
 		_ = r.db.ReleaseLease(release, lease) // it runs out by itself
 	}()
+	facts := r.bus.FactLog()
 	timer := time.NewTimer(relayPoll)
 	defer timer.Stop()
 	renewAt := time.Now().Add(r.opts.LeaseTTL / 3)
@@ -61,7 +63,7 @@ func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
 				renewAt = time.Now().Add(r.opts.LeaseTTL / 3)
 			}
 		}
-		n, more, err := r.relayOnce(ctx)
+		n, more, err := r.relayOnce(ctx, facts)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			r.metrics.relayFailures.Inc()
@@ -86,15 +88,19 @@ func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
 
 // relayOnce publishes what waits, and says how many facts that were and whether
 // more wait.
-func (r *Router) relayOnce(ctx context.Context) (n int, more bool, err error) {
+func (r *Router) relayOnce(ctx context.Context, facts *jetstream.FactLog) (n int, more bool, err error) {
 	rows, err := r.db.Facts(ctx, relayRows)
 	if err != nil || len(rows.Facts) == 0 {
 		return 0, false, err
 	}
-	if err := r.bus.PublishFacts(ctx, rows.Facts); err != nil {
+	if err := facts.Publish(ctx, rows.Facts); err != nil {
 		return 0, false, err
 	}
 	r.metrics.relayed.Add(float64(len(rows.Facts)))
 	// Published facts go, whether or not somebody asks us to stop.
-	return len(rows.Facts), rows.Rows() == relayRows, r.db.DeleteFacts(context.WithoutCancel(ctx), rows)
+	if err := r.db.DeleteFacts(context.WithoutCancel(ctx), rows); err != nil {
+		return len(rows.Facts), false, err
+	}
+	facts.Settle()
+	return len(rows.Facts), rows.Rows() == relayRows, nil
 }

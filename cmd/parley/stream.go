@@ -68,7 +68,7 @@ type followed struct {
 // follow reads the stream of facts until it or ctx ends. connected is called
 // once the server has it open.
 func (c *client) follow(ctx context.Context, query url.Values, connected func(), f func(followed) error) error {
-	res, err := c.open(ctx, http.MethodGet, "/facts", query, nil)
+	res, err := c.open(ctx, http.MethodGet, "/stream", query, nil)
 	if err != nil {
 		return err
 	}
