@@ -174,6 +174,7 @@ func TestDeletesInEveryOrderOfKeys(t *testing.T) {
 // when their rows go along makes no difference to any other.
 var followers = []string{
 	"parley_mails_message", "parley_copies_message", "parley_links_message", "parley_reactions_message",
+	"parley_albums_delivery",
 }
 
 // inEveryOrder creates the foreign keys anew in every order and calls f with

@@ -109,6 +109,7 @@ var differences = []difference{
 		live: map[string]string{
 			"column crm_chat_members.address":                         "text",
 			"column crm_chat_members.channel_id":                      "uuid",
+			"column crm_chat_members.opted_out":                       "boolean not null default false",
 			"column crm_chat_members.provider_user":                   "text",
 			"column crm_chat_members.unreachable_at":                  "timestamp with time zone",
 			"column crm_chat_members.unreachable_why":                 "text",

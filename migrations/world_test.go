@@ -86,13 +86,14 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	s.exec("INSERT INTO parley_payloads (message_id, blob_key) VALUES ($1, $2)", c.in, "raw/"+name)
 	s.exec(`INSERT INTO parley_updates (channel_id, kind, provider_event, event, event_id, accepted_at, stream_partition, stream_seq, message_id, applied_at)
 		VALUES ($1, 'edit', $2, '{}', gen_random_uuid(), now(), 2, $3, $4, now())`, w.channel, name, w.streamSeq(), c.in)
-	for range 2 {
+	for i := range 2 {
 		c.out = one[int64](s, `INSERT INTO crm_chat_messages (chat_id, sender_id, message, channel_id, sent_at)
 			VALUES ($1, $2, 'From nine.', $3, now()) RETURNING id`, c.chat, c.agent, w.channel)
 		delivery := one[int64](s, `INSERT INTO parley_deliveries (message_id, chat_id, channel_id, member_id, lane)
 			VALUES ($1, $2, $3, $4, $5) RETURNING id`, c.out, c.chat, w.channel, c.them, name)
 		s.exec(`INSERT INTO parley_attempts (delivery_id, part, attempt, channel_id, epoch, ref)
 			SELECT $1, 0, 1, $2, 1, gen_random_uuid() WHERE NOT EXISTS (SELECT FROM parley_attempts WHERE channel_id = $2)`, delivery, w.channel)
+		s.exec(`INSERT INTO parley_albums (channel_id, provider_chat, provider_id, delivery_id) VALUES ($1, $2, $3, $4)`, w.channel, name, fmt.Sprint(i), delivery)
 	}
 	seedInbound(s, w, c, name)
 	return c

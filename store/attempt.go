@@ -51,11 +51,14 @@ type Settlement struct {
 	LaneWait time.Duration
 	// ProviderChat and ProviderID are the provider's key of what it accepted.
 	ProviderChat, ProviderID string
+	// Album are the provider's ids of an album's further files.
+	Album []string
 	// AcceptedAt is the provider's clock, zero when it gave none.
 	AcceptedAt  time.Time
 	Code, Words string
-	// Unreachable marks the person as one that cannot be written to.
-	Unreachable bool
+	// Unreachable marks the person as one that cannot be written to, OptedOut
+	// that they want it so.
+	Unreachable, OptedOut bool
 	// NewAddress replaces the person's address and the lane of what waits for
 	// them; empty when it stays.
 	NewAddress string
@@ -98,6 +101,13 @@ type settlementColumns struct {
 	lanes                      []string
 	laneWaits                  []time.Duration
 	unreachable, readdressable []*Settlement
+	albums                     albumColumns
+}
+
+// albumColumns are the further files of albums.
+type albumColumns struct {
+	deliveries           []int64
+	channels, chats, ids []string
 }
 
 // newSettlementColumns sorts by delivery, so that two transactions lock the same
@@ -133,6 +143,13 @@ func newSettlementColumns(list []Settlement) *settlementColumns {
 		}
 		c.channels = append(c.channels, string(s.Channel))
 		c.chats, c.ids = append(c.chats, chat), append(c.ids, id)
+		for _, further := range s.Album {
+			if further = cleanID(further); further != "" && chat != "" {
+				a := &c.albums
+				a.deliveries, a.channels = append(a.deliveries, s.Delivery), append(a.channels, string(s.Channel))
+				a.chats, a.ids = append(a.chats, chat), append(a.ids, further)
+			}
+		}
 		c.accepted = append(c.accepted, timeOrNil(s.AcceptedAt))
 		c.codes, c.words = append(c.codes, clean(s.Code, maxProviderID)), append(c.words, clean(s.Words, maxWords))
 		if wait := max(s.LaneWait, s.Wait); wait > 0 {
@@ -148,6 +165,18 @@ func newSettlementColumns(list []Settlement) *settlementColumns {
 	}
 	return c
 }
+
+// sqlDoubtful asks whether an attempt of d's current part may have been accepted,
+// one besides what its user excludes. That another was refused does not take that back.
+// Actions have no such state: doing one twice is doing it once.
+const sqlDoubtful = `d.action_no = 0 AND EXISTS (SELECT FROM parley_attempts x
+	WHERE x.delivery_id = d.id AND x.part = d.parts_sent AND x.outcome = 'uncertain'`
+
+// sqlRefusedAgain asks whether o is a refusal after such an attempt.
+const sqlRefusedAgain = `o.outcome = 'rejected' AND ` + sqlDoubtful + ` AND x.attempt <> o.attempt)`
+
+// refusedAgain begins the words of a refusal after such an attempt.
+const refusedAgain = `'It may have arrived: nobody knows that of an earlier attempt. Sending it again was refused: '`
 
 // sqlSettle moves deliveries by what became of their current attempt. Deliveries
 // come first: whoever holds a delivery's row may change its attempts.
@@ -166,12 +195,15 @@ WITH o AS (
     UPDATE parley_deliveries d
        SET state = CASE WHEN $12 AND o.outcome = 'retry'
                          AND (d.state = 'sending' OR d.holds_lane_until > coalesce($11::timestamptz, statement_timestamp()))
-                        THEN 'queued' ELSE o.state END,
+                        THEN 'queued'
+                        WHEN ` + sqlRefusedAgain + ` THEN 'uncertain' ELSE o.state END,
            parts_sent = o.parts_sent,
            attempts = CASE WHEN o.outcome = 'sent' THEN 0 ELSE d.attempts END,
            due_at = CASE WHEN o.state = 'queued' THEN coalesce($11::timestamptz, statement_timestamp()) + o.wait ELSE d.due_at END,
            holds_lane_until = CASE WHEN o.state = 'uncertain' THEN coalesce($11::timestamptz, statement_timestamp()) + o.wait END,
-           code = nullif(o.code, ''), words = nullif(o.words, ''), updated_at = clock_timestamp()
+           code = nullif(o.code, ''),
+           words = CASE WHEN ` + sqlRefusedAgain + ` THEN ` + refusedAgain + ` ELSE '' END || nullif(o.words, ''),
+           updated_at = clock_timestamp()
       FROM o
      WHERE d.id = o.delivery_id AND d.parts_sent = o.part
        AND (o.outcome = 'sent' OR d.attempts = o.attempt)
@@ -209,6 +241,14 @@ UPDATE parley_attempts a
  WHERE a.delivery_id = o.delivery_id AND a.part = o.part AND a.attempt = o.attempt
    AND (a.outcome IN ('pending', 'uncertain') OR a.provider_id IS NULL AND o.id <> '')`
 
+// sqlAlbums keeps by what else an album's provider knows it.
+const sqlAlbums = `
+INSERT INTO parley_albums (channel_id, provider_chat, provider_id, tenant_id, delivery_id)
+SELECT i.channel_id, i.chat, i.id, d.tenant_id, d.id
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[]) AS i (channel_id, chat, id, delivery_id)
+  JOIN parley_deliveries d ON d.id = i.delivery_id
+ON CONFLICT DO NOTHING`
+
 // sqlPutOffLanes is a hint: a lane that a reply holds right now is left alone,
 // and put off when it is next looked at.
 const sqlPutOffLanes = `
@@ -231,16 +271,21 @@ func (c *settlementColumns) queue(q *pgx.Batch, channel events.ChannelID, at *ti
 	if len(c.lanes) > 0 {
 		q.Queue(sqlPutOffLanes, string(channel), c.lanes, c.laneWaits, at)
 	}
+	if a := &c.albums; len(a.ids) > 0 {
+		q.Queue(sqlAlbums, a.channels, a.chats, a.ids, a.deliveries)
+	}
 	for _, s := range c.unreachable {
 		q.Queue(`
 			WITH p AS (
-			    UPDATE crm_chat_members p SET unreachable_at = clock_timestamp(), unreachable_why = $2, updated_at = clock_timestamp()
-			      FROM parley_deliveries d WHERE d.id = $1 AND p.id = d.member_id AND p.unreachable_at IS NULL
+			    UPDATE crm_chat_members p
+			       SET unreachable_at = clock_timestamp(), unreachable_why = $2, opted_out = $3, updated_at = clock_timestamp()
+			      FROM parley_deliveries d
+			     WHERE d.id = $1 AND p.id = d.member_id AND (p.unreachable_at IS NULL OR $3 AND NOT p.opted_out)
 			    RETURNING p.tenant_id, p.chat_id, p.id
 			)
 			INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
 			SELECT tenant_id, 'member', 'unreachable', chat_id, json_build_object('member_id', id, 'chat_id', chat_id) FROM p`,
-			s.Delivery, cmp.Or(clean(s.Words, maxWords), "The provider refuses to deliver to this person."))
+			s.Delivery, cmp.Or(clean(s.Words, maxWords), "The provider refuses to deliver to this person."), s.OptedOut)
 	}
 	for _, s := range c.readdressable {
 		q.Queue(`
@@ -268,6 +313,10 @@ func (c *settlementColumns) targets() targets {
 			// A status by reference never waits for this: the attempt was there first.
 			t.refs = append(t.refs, "")
 		}
+	}
+	for i, id := range c.albums.ids {
+		t.channels, t.chats, t.messages = append(t.channels, c.albums.channels[i]), append(t.chats, c.albums.chats[i]), append(t.messages, id)
+		t.refs = append(t.refs, "")
 	}
 	return t
 }

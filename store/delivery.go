@@ -81,7 +81,8 @@ func wakeLane(ctx context.Context, tx pgx.Tx, channel events.ChannelID, lane str
 }
 
 // CancelDelivery takes back a message that was not sent yet, or the rest of one
-// that was sent in part. It fails with NotFound, and with Conflict once there is
+// that was sent in part; one that was to be sent again, and may have arrived
+// before, is uncertain as it was. It fails with NotFound, and with Conflict once there is
 // nothing left to take back: while a part is on its way, too.
 func (db *DB) CancelDelivery(ctx context.Context, tenant events.TenantID, id int64) error {
 	return db.changeDelivery(ctx, tenant, id, "cancelling a delivery", func(tx pgx.Tx, d heldDelivery) error {
@@ -90,6 +91,13 @@ func (db *DB) CancelDelivery(ctx context.Context, tenant events.TenantID, id int
 				Code: inbox.Conflict, Message: fmt.Sprintf("The message cannot be taken back: it is %s.", d.State),
 				Hint: "Only a message that waits can be cancelled.",
 			}
+		}
+		var doubtful bool
+		if err := tx.QueryRow(ctx, `SELECT `+sqlDoubtful+`) FROM parley_deliveries d WHERE d.id = $1`, id).Scan(&doubtful); err != nil {
+			return err
+		}
+		if doubtful {
+			return writeDeliveryState(ctx, tx, id, inbox.Uncertain, "not_again", "It is not sent again. Nobody knows whether it arrived before.")
 		}
 		return writeDeliveryState(ctx, tx, id, inbox.Cancelled, "", "")
 	})

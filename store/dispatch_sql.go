@@ -131,11 +131,14 @@ INSERT INTO parley_attempts (delivery_id, part, attempt, tenant_id, channel_id, 
 SELECT c.id, c.part, c.attempt, d.tenant_id, $6, c.ref, $7 FROM c JOIN d USING (id)
 RETURNING delivery_id`
 
-// sqlRefuse fails what must not be sent.
+// sqlRefuse fails what must not be sent. What may have arrived before stays
+// uncertain.
 const sqlRefuse = `
 WITH d AS (
     UPDATE parley_deliveries d
-       SET state = 'failed', code = nullif(o.code, ''), words = o.words, updated_at = clock_timestamp()
+       SET state = CASE WHEN ` + sqlDoubtful + `) THEN 'uncertain' ELSE 'failed' END,
+           code = nullif(o.code, ''),
+           words = CASE WHEN ` + sqlDoubtful + `) THEN ` + refusedAgain + ` ELSE '' END || o.words, updated_at = clock_timestamp()
       FROM unnest($1::bigint[], $2::text[], $3::text[]) AS o (id, code, words)
      WHERE d.id = o.id AND d.state = 'queued'
     RETURNING d.id, d.tenant_id, d.message_id, d.channel_id, d.state, d.code, d.words, d.action_no

@@ -190,7 +190,12 @@ SELECT i.ord, d.message_id
   FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS i (channel_id, provider_chat, provider_message, ord)
   JOIN parley_attempts a ON a.channel_id = i.channel_id AND a.provider_chat = i.provider_chat
    AND a.provider_id = i.provider_message AND a.provider_id IS NOT NULL
-  JOIN parley_deliveries d ON d.id = a.delivery_id`
+  JOIN parley_deliveries d ON d.id = a.delivery_id
+UNION ALL
+SELECT i.ord, d.message_id
+  FROM unnest($1::uuid[], $2::text[], $3::text[]) WITH ORDINALITY AS i (channel_id, provider_chat, provider_message, ord)
+  JOIN parley_albums b ON b.channel_id = i.channel_id AND b.provider_chat = i.provider_chat AND b.provider_id = i.provider_message
+  JOIN parley_deliveries d ON d.id = b.delivery_id`
 
 // queueCopies queues the look-up of what is here under another key; found says
 // of which message.

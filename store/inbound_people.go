@@ -32,6 +32,9 @@ type person struct {
 	routedBy string
 	// address is where their member is answered so far, empty for a new one.
 	address string
+	// refused says that their member counts as unreachable, though not by their
+	// own wish.
+	refused bool
 	// business is the member that speaks for the business in their chat, looked
 	// up for what was written in other programs.
 	business uuid.UUID
@@ -110,7 +113,8 @@ SELECT i.ord
 
 // sqlMembers finds the members of known senders.
 const sqlMembers = `
-SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL, coalesce(m.address, '')
+SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL, coalesce(m.address, ''),
+       m.unreachable_at IS NOT NULL AND NOT m.opted_out
   FROM unnest($1::uuid[], $2::text[]) WITH ORDINALITY AS i (channel_id, provider_user, ord)
   JOIN crm_chat_members m ON m.channel_id = i.channel_id AND m.provider_user = i.provider_user
   JOIN crm_clients c ON c.id = m.client_id`
@@ -213,11 +217,11 @@ func (b *batch) queueMembers(q *pgx.Batch, people []*person, routedBy string) {
 		var ord int
 		var member uuid.UUID
 		var chat, client int64
-		var blocked bool
+		var blocked, refused bool
 		var address string
-		_, err := pgx.ForEachRow(rows, []any{&ord, &member, &chat, &client, &blocked, &address}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&ord, &member, &chat, &client, &blocked, &address, &refused}, func() error {
 			p := people[ord-1]
-			p.member, p.chat, p.client, p.blocked, p.address = member, chat, client, blocked, address
+			p.member, p.chat, p.client, p.blocked, p.address, p.refused = member, chat, client, blocked, address, refused
 			if p.routedBy == "" {
 				p.routedBy = routedBy
 			}

@@ -44,7 +44,8 @@ WITH target AS (
      WHERE t.ref <> ''
 ), found AS (
     SELECT u.id, coalesce(m.id, d.message_id) AS message_id, coalesce(m.chat_id, d.chat_id) AS chat_id,
-           coalesce(m.id IS NULL AND d.parts > 1, false) AS is_part, coalesce(m.direction = 'out' AND d.id IS NULL, false) AS elsewhere
+           coalesce(m.id IS NULL AND (d.parts > 1 OR b.delivery_id IS NOT NULL), false) AS is_part,
+           coalesce(m.direction = 'out' AND d.id IS NULL, false) AS elsewhere
       FROM target t
       JOIN parley_updates u ON u.channel_id = t.channel_id AND u.provider_chat = t.chat
        AND u.provider_message = t.message AND u.applied_at IS NULL
@@ -52,7 +53,9 @@ WITH target AS (
        AND m.provider_message = u.provider_message AND m.part = u.part AND m.provider_message IS NOT NULL
       LEFT JOIN parley_attempts a ON a.channel_id = u.channel_id AND a.provider_chat = u.provider_chat
        AND a.provider_id = u.provider_message AND a.provider_id IS NOT NULL
-      LEFT JOIN parley_deliveries d ON d.id = a.delivery_id
+      LEFT JOIN parley_albums b ON b.channel_id = u.channel_id AND b.provider_chat = u.provider_chat
+       AND b.provider_id = u.provider_message
+      LEFT JOIN parley_deliveries d ON d.id = coalesce(a.delivery_id, b.delivery_id)
      WHERE coalesce(m.id, d.message_id) IS NOT NULL
     UNION ALL
     SELECT id, message_id, chat_id, is_part, elsewhere FROM echoed
@@ -136,7 +139,7 @@ func (b *batch) storeUpdates(ctx context.Context, tx pgx.Tx) error {
 	}
 	for _, in := range b.updates {
 		if in.event.Kind == events.Reachability && b.result.Outcomes[in.ord] == Persisted {
-			if err := applyReachability(ctx, tx, in.event); err != nil {
+			if err := applyReachability(ctx, tx, b.wroteSince(in)); err != nil {
 				return err
 			}
 		}
@@ -271,13 +274,16 @@ func applyReaction(ctx context.Context, tx pgx.Tx, u *waitingUpdate, ev *events.
 	return err
 }
 
+// optedOut is the reason of whoever does not want to be written to.
+const optedOut = "opted out"
+
 // unreachableWhy is crm_chat_members.unreachable_why in words, from the reason
 // that the adapter gives.
 func unreachableWhy(ev *events.Inbound) string {
 	switch ev.Reason {
 	case "":
 		return "The client blocked this channel."
-	case "opted out":
+	case optedOut:
 		return "The client opted out of messages on this channel."
 	}
 	reason := clean(ev.Reason, maxWords)
@@ -291,7 +297,7 @@ func applyReachability(ctx context.Context, tx pgx.Tx, ev *events.Inbound) error
 		WITH member AS (
 		    UPDATE crm_chat_members
 		       SET unreachable_at = CASE WHEN $3 THEN $4::timestamptz END,
-		           unreachable_why = CASE WHEN $3 THEN $7 END,
+		           unreachable_why = CASE WHEN $3 THEN $7 END, opted_out = $3 AND $8,
 		           updated_at = now()
 		     WHERE channel_id = $1 AND provider_user = $2
 		    RETURNING tenant_id, chat_id, id
@@ -302,6 +308,6 @@ func applyReachability(ctx context.Context, tx pgx.Tx, ev *events.Inbound) error
 		)
 		UPDATE parley_updates SET applied_at = clock_timestamp()
 		 WHERE channel_id = $1 AND kind = $5 AND provider_event = $6`,
-		string(ev.Channel), ev.Person.Identity.Value, ev.Blocked, ev.AcceptedAt, string(ev.Kind), updateKey(ev), unreachableWhy(ev))
+		string(ev.Channel), ev.Person.Identity.Value, ev.Blocked, ev.AcceptedAt, string(ev.Kind), updateKey(ev), unreachableWhy(ev), ev.Reason == optedOut)
 	return err
 }

@@ -91,6 +91,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 		}
 		b.queueMedia(&q, kept, seqs)
 		b.queueMoves(&q, kept)
+		b.queueReached(&q, kept)
 	}
 	b.followOriginals()
 	b.queueMails(&q, kept, seqs)

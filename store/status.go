@@ -124,6 +124,8 @@ SELECT u.event
  WHERE u.channel_id = ANY ($1::uuid[]) AND u.applied_at IS NULL AND u.kind IN ('status', 'reaction')
    AND (EXISTS (SELECT FROM parley_attempts a
                  WHERE a.channel_id = u.channel_id AND a.provider_chat = u.provider_chat AND a.provider_id = u.provider_message)
+        OR EXISTS (SELECT FROM parley_albums b
+                    WHERE b.channel_id = u.channel_id AND b.provider_chat = u.provider_chat AND b.provider_id = u.provider_message)
         OR EXISTS (SELECT FROM parley_attempts a
                     WHERE a.channel_id = u.channel_id
                       AND a.ref = CASE WHEN u.event -> 'status' ->> 'ref' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'

@@ -74,6 +74,9 @@ type SendError struct {
 	Credentials bool
 	// Unreachable is true when this person cannot be written to any more.
 	Unreachable bool
+	// OptedOut is true when that is because they opted out: they stay so whatever
+	// they write, until the provider says otherwise.
+	OptedOut bool
 	// NewAddress is set when the person's address changed: the dispatcher
 	// re-keys it and sends there.
 	NewAddress string

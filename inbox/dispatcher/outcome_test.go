@@ -403,3 +403,66 @@ func TestAThrottledPersonWaitsAlone(t *testing.T) {
 		t.Errorf("they are %s and %s", w.State(waiting[0]), w.State(waiting[1]))
 	}
 }
+
+// That sending again is refused does not prove that the first attempt did not
+// arrive.
+func TestARefusalAfterAnUncertainAttemptIsNoFailure(t *testing.T) {
+	t.Parallel()
+	w := outboundtest.New(t)
+	ch := w.Channel(events.Telegram)
+	w.People(ch.ID, "p", 3)
+	lost := &transports.SendError{Outcome: transports.Unknown, Words: "The connection was lost after DATA."}
+	refused := &transports.SendError{Outcome: transports.Rejected, Code: "550", Words: "The mailbox is full."}
+	again := &transports.SendError{Outcome: transports.Retry, Words: "Later.", RetryAfter: time.Hour}
+	p := newProvider()
+	p.caps.HarmlessResend = true
+	p.script = fails(map[string][]error{"refused": {lost, refused}, "sent": {lost}, "blocked": {lost, again}, "at once": {refused}})
+	list := w.QueueTexts(ch.ID, "p1", "refused", "sent")
+	atOnce := w.QueueTexts(ch.ID, "p2", "at once")[0]
+	waiting := w.QueueTexts(ch.ID, "p3", "blocked")[0]
+	dispatch(w, p)
+	w.Until("all have ended", func() bool {
+		var waits bool
+		w.Row("SELECT attempts = 2 AND state = 'queued' FROM parley_deliveries WHERE id = $1", []any{waiting}, &waits)
+		return waits && w.State(list[1]) == "sent" && w.State(atOnce) == "failed"
+	})
+	// The lane went on, and the first is still not known.
+	var state, code, words string
+	w.Row("SELECT state, code, words FROM parley_deliveries WHERE id = $1", []any{list[0]}, &state, &code, &words)
+	if state != "uncertain" || code != "550" || !strings.HasSuffix(words, "refused: The mailbox is full.") {
+		t.Errorf("it is %s for %q: %q", state, code, words)
+	}
+	// Cancelling takes nothing back that may have left.
+	if err := w.DB.CancelDelivery(t.Context(), w.Tenant, waiting); err != nil || w.State(waiting) != "uncertain" {
+		t.Errorf("cancelled: %v, it is %s", err, w.State(waiting))
+	}
+	// Nor does a rule that forbids another attempt.
+	if err := w.DB.ResendUncertain(t.Context(), w.Tenant, waiting); err != nil {
+		t.Fatal(err)
+	}
+	w.Exec("UPDATE crm_clients SET blocked_at = now()")
+	w.Exec("UPDATE parley_deliveries SET due_at = now() WHERE id = $1", waiting)
+	w.Exec("UPDATE parley_lanes SET due_at = now()")
+	w.Until("it is refused", func() bool { return w.State(waiting) == "uncertain" })
+}
+
+// Who opted out is noted as such; other refusals are no wish of theirs.
+func TestARefusalForOptingOutIsNoted(t *testing.T) {
+	t.Parallel()
+	w := outboundtest.New(t)
+	ch := w.Channel(events.SMS)
+	w.People(ch.ID, "p", 2)
+	p := newProvider()
+	p.script = fails(map[string][]error{
+		"out":     {&transports.SendError{Outcome: transports.Rejected, Words: "They opted out.", Unreachable: true, OptedOut: true}},
+		"blocked": {&transports.SendError{Outcome: transports.Rejected, Words: "They blocked us.", Unreachable: true}},
+	})
+	w.QueueTexts(ch.ID, "p1", "out")
+	w.QueueTexts(ch.ID, "p2", "blocked")
+	dispatch(w, p)
+	w.Until("both failed", func() bool { return w.States()["failed"] == 2 })
+	got := w.Strings("SELECT address || ' ' || opted_out FROM crm_chat_members WHERE unreachable_at IS NOT NULL ORDER BY 1")
+	if !reflect.DeepEqual(got, []string{"p1 true", "p2 false"}) {
+		t.Errorf("got %q", got)
+	}
+}

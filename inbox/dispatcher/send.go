@@ -178,7 +178,7 @@ func (r *runner) settlement(a answer) store.Settlement {
 	o, j := &r.d.opts, a.job
 	s := store.Settlement{
 		AttemptKey: j.key, Channel: r.channel.ID, Lane: j.lane,
-		ProviderChat: a.receipt.Chat, ProviderID: a.receipt.ProviderID, AcceptedAt: a.receipt.AcceptedAt,
+		ProviderChat: a.receipt.Chat, ProviderID: a.receipt.ProviderID, Album: a.receipt.Album, AcceptedAt: a.receipt.AcceptedAt,
 	}
 	if a.err == nil {
 		s.Outcome, s.To = store.AttemptSent, inbox.Sent
@@ -208,7 +208,8 @@ func (r *runner) settlement(a answer) store.Settlement {
 			s.Wait = waitAfter(j.key.Attempt, o.RetryFirst, o.RetryMost)
 		}
 	case transports.Rejected:
-		s.Outcome, s.To, s.Unreachable = store.AttemptRejected, inbox.Failed, e.Unreachable
+		s.Outcome, s.To = store.AttemptRejected, inbox.Failed
+		s.Unreachable, s.OptedOut = e.Unreachable, e.OptedOut
 	case transports.Unknown:
 		s.Outcome, s.To, s.Wait = store.AttemptUncertain, inbox.Uncertain, 2*o.SendDeadline
 		if j.harmless {

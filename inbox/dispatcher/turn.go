@@ -217,7 +217,7 @@ func (r *runner) isolate(ctx context.Context, t *store.DispatchTurn, jobs []job,
 		s := &r.settling[0]
 		if s.ProviderID != "" || s.Words != "" || s.NewAddress != "" {
 			r.log.ErrorContext(ctx, "what a provider answered cannot be stored", slog.Int64("delivery", s.Delivery), slog.Any("error", err))
-			s.ProviderChat, s.ProviderID, s.NewAddress = "", "", ""
+			s.ProviderChat, s.ProviderID, s.Album, s.NewAddress = "", "", nil, ""
 			s.Words = "The provider's answer could not be stored."
 			s.Code, s.AcceptedAt, s.Unreachable = "", time.Time{}, false
 			if s.Outcome == store.AttemptSent {

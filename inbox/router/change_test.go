@@ -174,3 +174,105 @@ func TestEditOfAPartIsHistory(t *testing.T) {
 		t.Errorf("%d reactions", n)
 	}
 }
+
+// Who writes after a provider refused to deliver to them can be written to again;
+// who opted out cannot, whatever they write, until they opt in again.
+func TestWhoWritesIsReachable(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.register()
+	w.store(w.text(1, 1, "hello"))
+	reachability := func(id, reason string, blocked bool) events.Inbound {
+		ev := w.change(1, 0, events.Reachability, id)
+		ev.Key, ev.Blocked, ev.Reason = events.MessageKey{}, blocked, reason
+		return ev
+	}
+	is := func(when string, reachable bool) {
+		t.Helper()
+		if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_members WHERE client_id IS NOT NULL AND (unreachable_at IS NULL) = $1
+			AND (unreachable_why IS NULL) = $1`, reachable); n != 1 {
+			t.Errorf("%s: not reachable %v", when, reachable)
+		}
+	}
+	refuse := func(optedOut bool) {
+		storetest.Exec(t, w.url, `UPDATE crm_chat_members SET unreachable_at = now(), unreachable_why = 'They blocked the bot.', opted_out = $1`, optedOut)
+	}
+	early := w.text(1, 2, "written before, stored after")
+	refuse(false)
+	w.store(early)
+	is("after a message from before the refusal", false)
+	w.store(w.ours(1, 3, "from the phone"))
+	is("after what the business wrote", false)
+	w.store(w.text(1, 4, "here I am"))
+	is("after a message", true)
+	facts := storetest.Int(t, w.url, `SELECT count(*) FROM parley_facts WHERE noun = 'member' AND verb = 'reachable'`)
+	if facts != 1 {
+		t.Errorf("%d facts", facts)
+	}
+	refuse(true)
+	w.store(w.text(1, 5, "why do you not answer?"))
+	is("after a message of who opted out", false)
+	w.store(reachability("start", "opted in again", false))
+	is("after opting in again", true)
+	w.store(reachability("stop", "opted out", true))
+	w.store(w.text(1, 6, "STOP"))
+	is("after opting out", false)
+	w.store(reachability("start 2", "opted in again", false), w.text(1, 7, "START"))
+	is("after opting in again", true)
+	// Both in one batch, in either order.
+	w.store(reachability("blocked", "", true), w.text(1, 8, "back again"))
+	is("after blocking, unblocking and writing", true)
+	w.store(w.text(1, 9, "goodbye"), reachability("blocked 2", "", true))
+	is("after writing and blocking", false)
+}
+
+// The second and further files of an album that we sent are messages of their own
+// at the provider: what happens to them happens to ours.
+func TestReactionToAFileOfAnAlbum(t *testing.T) {
+	t.Parallel()
+	w := setup(t)
+	w.register()
+	w.store(w.text(1, 1, "hello"))
+	user, err := w.db.EnsureOperator(w.ctx, w.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chat := w.chats(w.tenant)[0].ID
+	m, err := w.db.Reply(w.ctx, store.Reply{Tenant: w.tenant, Chat: chat, Text: "three photos", User: user.ID, Seen: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := w.change(1, 4, events.Reacted, "early")
+	early.Reaction = &events.Reaction{Emoji: []string{"🎉"}}
+	w.store(early)
+	storetest.Exec(t, w.url, `INSERT INTO parley_attempts (delivery_id, part, attempt, tenant_id, channel_id, ref, epoch)
+		SELECT id, 0, 1, tenant_id, channel_id, gen_random_uuid(), 1 FROM parley_deliveries`)
+	storetest.Exec(t, w.url, `UPDATE parley_deliveries SET state = 'sending', parts = 1, attempts = 1`)
+	err = w.db.SettleLate(w.ctx, []store.Settlement{{
+		AttemptKey: store.AttemptKey{Delivery: m.Delivery.ID, Attempt: 1}, Channel: w.channel, Lane: "1",
+		Outcome: store.AttemptSent, To: "sent", ProviderChat: "1", ProviderID: "2", Album: []string{"3", "4"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reacted := func(emoji string) {
+		t.Helper()
+		if n := storetest.Int(t, w.url, `SELECT count(*) FROM parley_reactions WHERE message_id = $1 AND emoji[1] = $2`, m.ID, emoji); n != 1 {
+			t.Errorf("%s is not on the message", emoji)
+		}
+	}
+	reacted("🎉")
+	later := w.change(1, 3, events.Reacted, "later")
+	later.Reaction = &events.Reaction{Emoji: []string{"👍"}}
+	w.store(later)
+	reacted("👍")
+	// A caption edited elsewhere, and the account's own echo, are no new message.
+	edit, echo := w.ours(1, 3, "another caption"), w.ours(1, 4, "three photos")
+	edit.Kind, edit.ProviderEvent = events.Edit, "edit"
+	if res := w.store(edit, echo); res.Outcomes[1] != store.Duplicate {
+		t.Errorf("the echo was %s", res.Outcomes[1])
+	}
+	if ms := w.messages(w.tenant, chat); len(ms) != 2 || ms[1].Text != "three photos" {
+		t.Errorf("%+v", ms)
+	}
+}

@@ -9,6 +9,8 @@ type failure struct {
 	words string
 	// unreachable is true when the person cannot be written to any more.
 	unreachable bool
+	// optedOut is true when that is their own wish.
+	optedOut bool
 	// credentials is true when the account was refused, not the message.
 	credentials bool
 	// throttles says whom it holds back, of those to retry.
@@ -51,7 +53,10 @@ func errorTable() map[int]failure {
 		21265: rejected("the recipient is a short code, to which Twilio does not send"),
 		21408: rejected("the Twilio account may not send to the recipient's country: allow it under Messaging, Geo permissions"),
 		21608: rejected("a trial account sends to verified numbers only: verify it in the Twilio console, or upgrade the account"),
-		21610: gone("the recipient opted out and has to write START first"),
+		21610: {
+			outcome: transports.Rejected, words: "the recipient opted out and has to write START first",
+			unreachable: true, optedOut: true,
+		},
 		21612: rejected("Twilio has no route from this sender to the recipient"),
 		21614: gone("the recipient's number is no mobile number"),
 		21635: gone("the recipient's number is a landline"),

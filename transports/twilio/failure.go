@@ -29,7 +29,7 @@ func (n *Number) sendError(err error, left bool) *transports.SendError {
 		e.Words = "Twilio asks to slow down"
 	case ok:
 		e.Outcome, e.Words = known.outcome, known.words
-		e.Unreachable, e.Credentials = known.unreachable, known.credentials
+		e.Unreachable, e.OptedOut, e.Credentials = known.unreachable, known.optedOut, known.credentials
 		if e.Outcome == transports.Retry {
 			e.RetryAfter, e.Throttled = refused.RetryAfter, known.throttles
 		}
