@@ -32,7 +32,7 @@ func (m *Mailbox) Check(ctx context.Context) (transports.Report, error) {
 	}
 	access, err := m.login(ctx)
 	if err != nil {
-		return report, m.redact.error("log in", err)
+		return report, m.redact.Error("log in", err)
 	}
 	s, err := m.open(ctx)
 	if err != nil {
@@ -41,21 +41,21 @@ func (m *Mailbox) Check(ctx context.Context) (transports.Report, error) {
 	defer s.close()
 	folders, err := s.folders()
 	if err != nil {
-		return report, m.redactor(access).error("check", err)
+		return report, m.redactor(access).Error("check", err)
 	}
 	var missing []string
 	for _, f := range folders {
 		if _, err := s.examine(f.name); isNo(err) && f.name != inbox {
 			missing = append(missing, f.name)
 		} else if err != nil {
-			return report, m.redactor(access).error("check", err)
+			return report, m.redactor(access).Error("check", err)
 		}
 	}
 	if err := m.checkSMTP(ctx, access); err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return report, m.redactor(access).error("check", err)
+		return report, m.redactor(access).Error("check", err)
 	}
 	if len(missing) > 0 {
 		report.LastError = "the mailbox has no folder " + strings.Join(missing, ", ") + ": change the setting folders or sent"

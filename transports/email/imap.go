@@ -13,6 +13,8 @@ import (
 
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapclient"
+
+	"parley/transports"
 )
 
 // inbox is the folder that every mailbox has (RFC 9051, section 5.1).
@@ -44,11 +46,11 @@ type session struct {
 func (m *Mailbox) open(ctx context.Context) (*session, error) {
 	access, err := m.login(ctx)
 	if err != nil {
-		return nil, m.redact.error("log in", err)
+		return nil, m.redact.Error("log in", err)
 	}
 	s := &session{m: m, news: make(chan struct{}, 1)}
 	if s.conn, err = m.connect(ctx, m.imap); err != nil {
-		return nil, m.redact.error("connect to the IMAP server "+m.imap.addr, err)
+		return nil, m.redact.Error("connect to the IMAP server "+m.imap.addr, err)
 	}
 	s.release = context.AfterFunc(ctx, func() { _ = s.conn.Close() })
 	if err := s.within(dialTime, func() error { return s.begin(access) }); err != nil {
@@ -57,17 +59,14 @@ func (m *Mailbox) open(ctx context.Context) (*session, error) {
 			return nil, ctx.Err()
 		}
 		// The access token is not among the secrets that the redactor knows.
-		return nil, m.redactor(access).error("log in to the IMAP server "+m.imap.addr, err)
+		return nil, m.redactor(access).Error("log in to the IMAP server "+m.imap.addr, err)
 	}
 	return s, nil
 }
 
 // redactor is the account's, with one secret more.
-func (m *Mailbox) redactor(access string) redactor {
-	if access == "" {
-		return m.redact
-	}
-	return redactor{secrets: append([]string{access}, m.redact.secrets...)}
+func (m *Mailbox) redactor(access string) transports.Redactor {
+	return m.redact.With(access)
 }
 
 // connect dials, with TLS where it begins at once.

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -56,7 +55,7 @@ type Mailbox struct {
 	tokens  *tokens
 	answers replyTokens
 	caps    transports.Capabilities
-	redact  redactor
+	redact  transports.Redactor
 	// loggedIn is when both servers last took the credentials, in Unix
 	// nanoseconds; see Check.
 	loggedIn atomic.Int64
@@ -105,7 +104,7 @@ func NewWithDial(account transports.Account, dial Dial) (*Mailbox, error) {
 		return nil, err
 	}
 	m := &Mailbox{settings: s, dial: dial, client: account.HTTPClient, caps: capabilities()}
-	m.redact = redactor{secrets: secretsOf(account)}
+	m.redact = transports.NewRedactor("email ", secretsOf(account)...)
 	if m.oauth != nil {
 		m.tokens = newTokens(*m.oauth, account.HTTPClient)
 	}
@@ -118,12 +117,8 @@ func NewWithDial(account transports.Account, dial Dial) (*Mailbox, error) {
 func secretsOf(account transports.Account) []string {
 	var all []string
 	for _, s := range account.Secrets {
-		if s = strings.TrimSpace(s); s != "" {
-			all = append(all, s)
-		}
+		all = append(all, strings.TrimSpace(s))
 	}
-	// The longest first, lest a shorter one within it leave a rest.
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
 	return all
 }
 

@@ -144,5 +144,5 @@ func (m *Mailbox) refused(access string, said error) error {
 		m.tokens.forget(access)
 		what = "connect the mailbox again"
 	}
-	return fmt.Errorf("%w: %s: %s", transports.ErrCredentials, what, m.redact.string(said.Error(), access))
+	return fmt.Errorf("%w: %s: %s", transports.ErrCredentials, what, m.redactor(access).Words(said.Error()))
 }

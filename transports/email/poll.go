@@ -47,7 +47,7 @@ func (m *Mailbox) Poll(ctx context.Context, from string, emit transports.Emit) e
 	if errors.As(err, &kept) {
 		return err // the gateway's own
 	}
-	return m.redact.error("read the mailbox", err)
+	return m.redact.Error("read the mailbox", err)
 }
 
 // keepError is an emit that failed.
@@ -266,13 +266,13 @@ func (s *session) batch(f folder, validity uint32, all []*found) ([]events.Inbou
 		for _, one := range all {
 			one.content = nil
 			if e := s.contents([]*found{one}); errors.As(e, &no) {
-				one.lost = s.m.redact.string(no.Text)
+				one.lost = s.m.redact.Words(no.Text)
 			} else if e != nil {
 				return nil, e
 			}
 		}
 	} else if errors.As(err, &no) {
-		all[0].lost, err = s.m.redact.string(no.Text), nil
+		all[0].lost, err = s.m.redact.Words(no.Text), nil
 	}
 	if err != nil {
 		return nil, err
@@ -339,7 +339,7 @@ func (m *Mailbox) Reconcile(ctx context.Context, since time.Time, emit func(cont
 	if errors.As(err, &kept) {
 		return err
 	}
-	return m.redact.error("compare the mailbox", err)
+	return m.redact.Error("compare the mailbox", err)
 }
 
 func (s *session) reconcile(ctx context.Context, since time.Time, emit func(context.Context, []events.Inbound) error) error {

@@ -48,7 +48,7 @@ func (m *Mailbox) Send(ctx context.Context, part transports.Outbound) (transport
 	}
 	access, err := m.login(ctx)
 	if err != nil {
-		e := &transports.SendError{Outcome: transports.Retry, Words: "the mail provider gave no access token", Err: m.redact.error("log in", err)}
+		e := &transports.SendError{Outcome: transports.Retry, Words: "the mail provider gave no access token", Err: m.redact.Error("log in", err)}
 		e.Credentials = errors.Is(err, transports.ErrCredentials)
 		return transports.Receipt{}, e
 	}
@@ -70,9 +70,9 @@ func (m *Mailbox) composeError(err error) *transports.SendError {
 	}
 	var file *fileError
 	if errors.As(err, &file) {
-		return &transports.SendError{Outcome: transports.Retry, Words: "a file could not be read", Err: m.redact.error("compose", err)}
+		return &transports.SendError{Outcome: transports.Retry, Words: "a file could not be read", Err: m.redact.Error("compose", err)}
 	}
-	return &transports.SendError{Outcome: transports.Rejected, Words: "the mail could not be written", Err: m.redact.error("compose", err)}
+	return &transports.SendError{Outcome: transports.Rejected, Words: "the mail could not be written", Err: m.redact.Error("compose", err)}
 }
 
 // transaction is one mail on one connection.
@@ -189,7 +189,7 @@ func helloName(conn net.Conn) string {
 // sendError says what a failed transaction means for the mail.
 func (t *transaction) sendError(err error) *transports.SendError {
 	clean := t.m.redactor(t.access)
-	e := &transports.SendError{Outcome: transports.Retry, Err: clean.error("send", err)}
+	e := &transports.SendError{Outcome: transports.Retry, Err: clean.Error("send", err)}
 	var words wordsError
 	if errors.As(err, &words) {
 		return &transports.SendError{Outcome: transports.Rejected, Words: string(words)}
@@ -214,7 +214,7 @@ func (t *transaction) sendError(err error) *transports.SendError {
 		}
 		return e
 	}
-	said := clean.string(oneLine(answer.Message))
+	said := clean.Words(oneLine(answer.Message))
 	e.Code = code(answer)
 	e.Words = "the mail server said: " + said
 	if t.to != "" {

@@ -2,15 +2,15 @@ package gateway
 
 import (
 	"net/url"
-	"slices"
 	"strings"
 
 	"parley/events"
+	"parley/transports"
 )
 
 // redactor takes a channel's secrets and its opaque path out of words that
 // others wrote: errors of adapters and SDKs, which like to quote the URL.
-type redactor struct{ replacer *strings.Replacer }
+type redactor struct{ transports.Redactor }
 
 // shortestSecret is the length in bytes below which a value is not worth hiding
 // and would only tear holes into sentences ("1", "eu").
@@ -33,18 +33,12 @@ func newRedactor(ch events.Channel, secrets map[string]string) *redactor {
 			add(after)
 		}
 	}
-	// Longest first: the replacer takes the first match in argument order.
-	slices.SortFunc(hide, func(a, b string) int { return len(b) - len(a) })
-	pairs := make([]string, 0, 2*len(hide))
-	for _, s := range hide {
-		pairs = append(pairs, s, "[redacted]")
-	}
-	return &redactor{strings.NewReplacer(pairs...)}
+	return &redactor{transports.NewRedactor("", hide...)}
 }
 
 // words is what err says, without secrets and cut to a length people read.
 func (r *redactor) words(err error) string {
-	return cut(r.replacer.Replace(err.Error()), longestWords)
+	return cut(r.Words(err.Error()), longestWords)
 }
 
 // longestWords is how many bytes of somebody else's error are kept.

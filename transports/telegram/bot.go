@@ -43,7 +43,7 @@ type Bot struct {
 	groups   bool
 	files    localFiles
 	caps     transports.Capabilities
-	redact   redactor
+	redact   transports.Redactor
 }
 
 // DefaultAPI is the Bot API that Telegram hosts.

@@ -59,7 +59,7 @@ func (b *Bot) Check(ctx context.Context) (transports.Report, error) {
 	}
 	report.WebhookURL = info.URL
 	report.Pending = info.Pending
-	report.LastError = b.redact.string(info.LastErrorMessage)
+	report.LastError = b.redact.Words(info.LastErrorMessage)
 	report.LastErrorAt = unix(info.LastErrorDate)
 	if info.LastSyncError > info.LastErrorDate {
 		report.LastError = "the Bot API server could not fetch updates from Telegram's data centres"
@@ -75,7 +75,7 @@ func (b *Bot) ask(ctx context.Context, method string, into any) error {
 		return refusal(err)
 	}
 	if err := json.Unmarshal(result, into); err != nil {
-		return b.redact.error(method, fmt.Errorf("read the answer: %w", err))
+		return b.redact.Error(method, fmt.Errorf("read the answer: %w", err))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -30,7 +29,7 @@ func (b *Bot) OpenMedia(ctx context.Context, ref string) (transports.Media, erro
 		Size int64  `json:"file_size"`
 	}
 	if err := json.Unmarshal(result, &f); err != nil {
-		return transports.Media{}, b.redact.error("getFile", fmt.Errorf("read the answer: %w", err))
+		return transports.Media{}, b.redact.Error("getFile", fmt.Errorf("read the answer: %w", err))
 	}
 	if f.Size > b.caps.MaxFetch {
 		return transports.Media{}, fmt.Errorf("telegram getFile: %d bytes: %w", f.Size, transports.ErrMediaTooLarge)
@@ -38,7 +37,7 @@ func (b *Bot) OpenMedia(ctx context.Context, ref string) (transports.Media, erro
 	if strings.HasPrefix(f.Path, "/") {
 		media, err := b.files.open(f.Path, b.caps.MaxFetch)
 		if err != nil {
-			return transports.Media{}, b.redact.error("getFile", err)
+			return transports.Media{}, b.redact.Error("getFile", err)
 		}
 		return media, nil
 	}
@@ -82,11 +81,11 @@ func (b *Bot) download(ctx context.Context, from *url.URL) (transports.Media, er
 	const op = "download"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), nil)
 	if err != nil {
-		return transports.Media{}, b.redact.error(op, err)
+		return transports.Media{}, b.redact.Error(op, err)
 	}
 	resp, err := b.client.Do(req)
 	if err != nil {
-		return transports.Media{}, b.redact.error(op, err)
+		return transports.Media{}, b.redact.Error(op, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		_ = resp.Body.Close()
@@ -99,7 +98,7 @@ func (b *Bot) download(ctx context.Context, from *url.URL) (transports.Media, er
 		return transports.Media{}, fmt.Errorf("telegram download: %d bytes: %w", resp.ContentLength, transports.ErrMediaTooLarge)
 	}
 	media := transports.Media{
-		ReadCloser: &limited{body: resp.Body, left: b.caps.MaxFetch, redact: b.redact},
+		ReadCloser: transports.LimitBody(resp.Body, b.caps.MaxFetch, b.redact, op),
 		Name:       path.Base(from.Path),
 		MIME:       resp.Header.Get("Content-Type"),
 		Size:       resp.ContentLength,
@@ -109,25 +108,3 @@ func (b *Bot) download(ctx context.Context, from *url.URL) (transports.Media, er
 	}
 	return media, nil
 }
-
-// limited is a body of at most left bytes.
-type limited struct {
-	body   io.ReadCloser
-	left   int64
-	redact redactor
-}
-
-// Read implements [io.Reader].
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.body.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("telegram download: %w", transports.ErrMediaTooLarge)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = l.redact.error("download", err)
-	}
-	return n, err
-}
-
-// Close implements [io.Closer].
-func (l *limited) Close() error { return l.body.Close() }

@@ -106,7 +106,7 @@ func (b *Bot) fetch(ctx context.Context, offset int64) ([]json.RawMessage, error
 	}
 	var batch []json.RawMessage
 	if err := json.Unmarshal(result, &batch); err != nil {
-		return nil, b.redact.error("getUpdates", fmt.Errorf("read the answer: %w", err))
+		return nil, b.redact.Error("getUpdates", fmt.Errorf("read the answer: %w", err))
 	}
 	return batch, nil
 }

@@ -36,7 +36,7 @@ func (e *apiError) Error() string {
 }
 
 // call makes one request through the SDK and yields the raw result. The error
-// holds no secret: an *apiError when there was a clear refusal, an *opError
+// holds no secret: an *apiError when there was a clear refusal, a redacted one
 // otherwise, and left then says whether the whole request may have left.
 func (b *Bot) call(ctx context.Context, method string, params tgbotapi.Params, files ...tgbotapi.RequestFile) (result json.RawMessage, left bool, err error) {
 	x := &exchange{ctx: ctx, client: b.client}
@@ -56,7 +56,7 @@ func (b *Bot) call(ctx context.Context, method string, params tgbotapi.Params, f
 	switch {
 	case errors.As(err, &refused) && answer != nil:
 		// The code is read from the answer, as the SDK leaves it out after uploads.
-		e := &apiError{Method: method, Code: answer.ErrorCode, Words: b.redact.string(answer.Description)}
+		e := &apiError{Method: method, Code: answer.ErrorCode, Words: b.redact.Words(answer.Description)}
 		if e.Code == 0 {
 			e.Code = x.status
 		}
@@ -69,9 +69,9 @@ func (b *Bot) call(ctx context.Context, method string, params tgbotapi.Params, f
 		// No JSON, but the status is clear.
 		return nil, left, &apiError{Method: method, Code: x.status, Words: http.StatusText(x.status), Foreign: true}
 	case x.status != 0 && x.readErr == nil:
-		return nil, left, &opError{op: method, words: fmt.Sprintf("the answer (%d) is not the Bot API's", x.status)}
+		return nil, left, b.redact.Error(method, fmt.Errorf("the answer (%d) is not the Bot API's", x.status))
 	}
-	return nil, left, b.redact.error(method, err)
+	return nil, left, b.redact.Error(method, err)
 }
 
 // refusal makes errors of everything but Send what the seam promises.

@@ -91,7 +91,7 @@ func (b *Bot) upload(ctx context.Context, method string, params tgbotapi.Params,
 	for i, f := range files {
 		content, err := f.Open(ctx)
 		if err != nil {
-			return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be opened", Err: b.redact.error(method, err)}
+			return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be opened", Err: b.redact.Error(method, err)}
 		}
 		sources = append(sources, &uploadSource{content: content})
 		request[i] = tgbotapi.RequestFile{Name: fields[i], Data: tgbotapi.FileReader{Name: uploadName(f), Reader: sources[i]}}
@@ -104,7 +104,7 @@ func (b *Bot) upload(ctx context.Context, method string, params tgbotapi.Params,
 	if err != nil && !left {
 		for _, s := range sources {
 			if _, broken := s.state(); broken != nil {
-				return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be read", Err: b.redact.error(method, broken)}
+				return nil, false, &transports.SendError{Outcome: transports.Retry, Words: "the file could not be read", Err: b.redact.Error(method, broken)}
 			}
 		}
 	}

@@ -108,12 +108,12 @@ func (c *call) SetOauth(twilio.OAuth) {}
 func (c *call) OAuth() twilio.OAuth { return nil }
 
 // SendRequest implements the SDK's BaseClient. Its error holds no secret: an
-// *apiError when there was a clear refusal, an *opError otherwise. A request that
-// the first auth token is refused for is made again with the next.
+// *apiError when there was a clear refusal, a redacted one otherwise. A request
+// that the first auth token is refused for is made again with the next.
 func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
 	to, err := c.number.target(rawURL)
 	if err != nil {
-		return nil, c.number.redact.error(c.op, err)
+		return nil, c.number.redact.Error(c.op, err)
 	}
 	kind := "application/x-www-form-urlencoded"
 	if given, ok := headers["Content-Type"].(string); ok {
@@ -136,7 +136,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		}
 		return resp, err
 	}
-	return nil, c.number.redact.error(c.op, errors.New("there is no auth token"))
+	return nil, c.number.redact.Error(c.op, errors.New("there is no auth token"))
 }
 
 // target is where a URL of the SDK's leads: to api_url, if there is one.
@@ -157,7 +157,7 @@ func (c *call) attempt(method string, to *url.URL, kind string, body []byte, tok
 	n := c.number
 	req, err := http.NewRequestWithContext(c.ctx, method, to.String(), nil)
 	if err != nil {
-		return nil, n.redact.error(c.op, err)
+		return nil, n.redact.Error(c.op, err)
 	}
 	c.left.Store(len(body) == 0)
 	if len(body) > 0 {
@@ -176,7 +176,7 @@ func (c *call) attempt(method string, to *url.URL, kind string, body []byte, tok
 	req.SetBasicAuth(n.accountSID, token)
 	resp, err := n.client.Do(req)
 	if err != nil {
-		return nil, n.redact.error(c.op, err)
+		return nil, n.redact.Error(c.op, err)
 	}
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if closing := resp.Body.Close(); err == nil {
@@ -190,7 +190,7 @@ func (c *call) attempt(method string, to *url.URL, kind string, body []byte, tok
 		return nil, n.refused(c.op, resp, answer)
 	}
 	if err != nil {
-		return nil, n.redact.error(c.op, fmt.Errorf("read the answer: %w", err))
+		return nil, n.redact.Error(c.op, fmt.Errorf("read the answer: %w", err))
 	}
 	c.answered.Store(true)
 	resp.Body = io.NopCloser(bytes.NewReader(answer))
@@ -210,7 +210,7 @@ func (n *Number) refused(op string, resp *http.Response, answer []byte) *apiErro
 	if json.Unmarshal(answer, &said) == nil && said.Code != 0 {
 		e.Code = said.Code
 		if said.Message != "" {
-			e.Words = clean(n.redact.string(said.Message))
+			e.Words = clean(n.redact.Words(said.Message))
 		}
 	}
 	if seconds, err := strconv.Atoi(strings.TrimSpace(resp.Header.Get("Retry-After"))); err == nil && seconds > 0 {
@@ -242,7 +242,7 @@ func (n *Number) read(op string, resp *http.Response, err error, into any) error
 		return nil
 	}
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		return n.redact.error(op, fmt.Errorf("the answer is not Twilio's: %w", err))
+		return n.redact.Error(op, fmt.Errorf("the answer is not Twilio's: %w", err))
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func (n *Number) numberHook(ctx context.Context, resource, filter, list string) 
 		return hook{}, err
 	}
 	if err := json.Unmarshal(answer[list], &found); err != nil {
-		return hook{}, n.redact.error(op, fmt.Errorf("the answer is not Twilio's: %w", err))
+		return hook{}, n.redact.Error(op, fmt.Errorf("the answer is not Twilio's: %w", err))
 	}
 	if len(found) == 0 || found[0].SID == "" {
 		return hook{}, errNoSender
@@ -213,7 +213,7 @@ func (n *Number) post(ctx context.Context, op, rawURL string, form url.Values) e
 func (n *Number) postJSON(ctx context.Context, op, rawURL string, body any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return n.redact.error(op, err)
+		return n.redact.Error(op, err)
 	}
 	headers := map[string]any{"Content-Type": "application/json"}
 	resp, err := n.call(ctx, op).handler().Post(rawURL, nil, headers, "", text...) //nolint:bodyclose // read closes it

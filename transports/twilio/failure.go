@@ -70,7 +70,7 @@ func (n *Number) reason(code, words string) string {
 	}
 	switch {
 	case words != "":
-		return n.redact.string(words)
+		return n.redact.Words(words)
 	case code != "":
 		return "Twilio's error " + code + " (https://www.twilio.com/docs/api/errors/" + code + ")"
 	}

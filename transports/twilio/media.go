@@ -57,7 +57,7 @@ func (n *Number) openOnly(ctx context.Context, sid string) (transports.Media, er
 		return transports.Media{}, err
 	}
 	if len(list) == 0 {
-		return transports.Media{}, n.redact.error("fetch a file", errors.New("the message has none, or not yet"))
+		return transports.Media{}, n.redact.Error("fetch a file", errors.New("the message has none, or not yet"))
 	}
 	ref, _, ok := n.listedFile(list[0])
 	if !ok {
@@ -114,14 +114,14 @@ func (n *Number) fetch(ctx context.Context, from *url.URL, token string) (transp
 	for hop := range maxHops {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, from.String(), nil)
 		if err != nil {
-			return transports.Media{}, n.redact.error(op, err)
+			return transports.Media{}, n.redact.Error(op, err)
 		}
 		if hop == 0 {
 			req.SetBasicAuth(n.accountSID, token)
 		}
 		resp, err := n.client.Do(req)
 		if err != nil {
-			return transports.Media{}, n.redact.error(op, err)
+			return transports.Media{}, n.redact.Error(op, err)
 		}
 		if resp.StatusCode < 300 || resp.StatusCode > 399 {
 			return n.media200(op, resp, hop)
@@ -129,11 +129,11 @@ func (n *Number) fetch(ctx context.Context, from *url.URL, token string) (transp
 		_ = resp.Body.Close()
 		to, err := from.Parse(resp.Header.Get("Location"))
 		if err != nil || resp.Header.Get("Location") == "" || !n.storage(to) {
-			return transports.Media{}, n.redact.error(op, errors.New("it was redirected to where Twilio keeps no files"))
+			return transports.Media{}, n.redact.Error(op, errors.New("it was redirected to where Twilio keeps no files"))
 		}
 		from = to
 	}
-	return transports.Media{}, n.redact.error(op, errors.New("it was redirected too often"))
+	return transports.Media{}, n.redact.Error(op, errors.New("it was redirected too often"))
 }
 
 // media200 takes the answer that is no redirect. Only the API's own refusals say
@@ -156,34 +156,12 @@ func (n *Number) media200(op string, resp *http.Response, hop int) (transports.M
 		return transports.Media{}, fmt.Errorf("twilio: %s of %d bytes: %w", op, resp.ContentLength, transports.ErrMediaTooLarge)
 	}
 	return transports.Media{
-		ReadCloser: &limited{body: resp.Body, left: n.caps.MaxFetch, redact: n.redact},
+		ReadCloser: transports.LimitBody(resp.Body, n.caps.MaxFetch, n.redact, op),
 		Name:       fileName(resp),
 		MIME:       resp.Header.Get("Content-Type"),
 		Size:       resp.ContentLength,
 	}, nil
 }
-
-// limited is a body of at most left bytes.
-type limited struct {
-	body   io.ReadCloser
-	left   int64
-	redact redactor
-}
-
-// Read implements [io.Reader].
-func (l *limited) Read(p []byte) (int, error) {
-	n, err := l.body.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return 0, fmt.Errorf("twilio: fetch a file: %w", transports.ErrMediaTooLarge)
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = l.redact.error("fetch a file", err)
-	}
-	return n, err
-}
-
-// Close implements [io.Closer].
-func (l *limited) Close() error { return l.body.Close() }
 
 // notFound reports whether the API does not know what was asked for.
 func notFound(err error) bool {

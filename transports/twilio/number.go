@@ -47,7 +47,7 @@ type Number struct {
 	client  *http.Client
 	caps    transports.Capabilities
 	errors  map[int]failure
-	redact  redactor
+	redact  transports.Redactor
 }
 
 // DefaultAPI is Twilio's API.

@@ -139,7 +139,7 @@ func (n *Number) listWithClock(ctx context.Context, query url.Values, take func(
 		for _, raw := range answer.Messages {
 			it := item{raw: raw}
 			if err := json.Unmarshal(raw, &it.listed); err != nil || it.SID == "" {
-				return clock, n.redact.error(op, fmt.Errorf("a message of the list cannot be read: %w", err))
+				return clock, n.redact.Error(op, fmt.Errorf("a message of the list cannot be read: %w", err))
 			}
 			if !take(it) {
 				return clock, nil
@@ -149,10 +149,10 @@ func (n *Number) listWithClock(ctx context.Context, query url.Values, take func(
 			return clock, nil
 		}
 		if next, query, err = n.nextPage(answer.Next); err != nil {
-			return clock, n.redact.error(op, err)
+			return clock, n.redact.Error(op, err)
 		}
 	}
-	return clock, n.redact.error(op, fmt.Errorf("the list has more than %d pages", maxPages))
+	return clock, n.redact.Error(op, fmt.Errorf("the list has more than %d pages", maxPages))
 }
 
 // nextPage takes of an answer's next page only the query: the credentials go where
@@ -180,7 +180,7 @@ func (n *Number) publish(ctx context.Context, all []item, emit func(context.Cont
 			}
 			raw, err := json.Marshal(payload)
 			if err != nil {
-				return n.redact.error("list messages", err)
+				return n.redact.Error("list messages", err)
 			}
 			evs = append(evs, n.parseResource(raw)...)
 		}

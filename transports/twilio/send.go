@@ -28,7 +28,7 @@ func (n *Number) Send(ctx context.Context, part transports.Outbound) (transports
 	sent, err := service.CreateMessage(params)
 	if err != nil {
 		if c.answered.Load() {
-			return transports.Receipt{}, nameless(n.redact.error(c.op, err))
+			return transports.Receipt{}, nameless(n.redact.Error(c.op, err))
 		}
 		return transports.Receipt{}, n.sendError(err, c.left.Load())
 	}

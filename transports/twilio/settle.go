@@ -66,7 +66,7 @@ func (n *Number) Settle(ctx context.Context, sent transports.Outbound, at time.T
 	reached = reached || seen <= settlePages*settlePage
 	ahead := clock.Sub(began.Truncate(time.Second))
 	if clock.IsZero() || ahead.Abs() > maxSkew {
-		return transports.Receipt{}, n.redact.error(op, fmt.Errorf("%w: this machine's clock and Twilio's cannot be compared", errUnclear))
+		return transports.Receipt{}, n.redact.Error(op, fmt.Errorf("%w: this machine's clock and Twilio's cannot be compared", errUnclear))
 	}
 	return n.judge(op, sent, at.Add(ahead), all, reached && began.Sub(at) > certainAfter)
 }
@@ -96,9 +96,9 @@ func (n *Number) judge(op string, sent transports.Outbound, at time.Time, all []
 	case around == 0 && complete:
 		return transports.Receipt{}, transports.ErrNotFound
 	case around == 0:
-		return transports.Receipt{}, n.redact.error(op, fmt.Errorf("%w yet", errUnclear))
+		return transports.Receipt{}, n.redact.Error(op, fmt.Errorf("%w yet", errUnclear))
 	}
-	return transports.Receipt{}, n.redact.error(op, errUnclear)
+	return transports.Receipt{}, n.redact.Error(op, errUnclear)
 }
 
 // sentByUs reports whether a message was sent by this number, by the API.
