@@ -21,8 +21,7 @@ func (m *Mail) controlMux() http.Handler {
 	mux.HandleFunc("POST /sandbox/mail/say", m.controlSay)
 	mux.HandleFunc("GET /sandbox/mail/phone", m.controlPhone)
 	mux.HandleFunc("GET /sandbox/people", m.controlPeople)
-	mux.HandleFunc("GET /sandbox/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, m.Faults()) })
-	mux.HandleFunc("POST /sandbox/faults", m.controlFaults)
+	handleFaults(mux, m.Faults, m.SetFaults)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !fromLoopback(r) {
 			http.NotFound(w, r)
@@ -74,20 +73,4 @@ func (m *Mail) controlPeople(w http.ResponseWriter, _ *http.Request) {
 	m.mu.Unlock()
 	slices.SortFunc(people, func(a, b shown) int { return strings.Compare(a.Address, b.Address) })
 	reply(w, people)
-}
-
-func (m *Mail) controlFaults(w http.ResponseWriter, r *http.Request) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
-	body.DisallowUnknownFields() // a fault misspelt would not strike
-	var f MailFaults
-	err := body.Decode(&f)
-	if err == nil {
-		err = f.check()
-	}
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	m.SetFaults(f)
-	reply(w, m.Faults())
 }

@@ -1,10 +1,9 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -46,15 +45,14 @@ type MailFaults struct {
 // mailPlan is a set of faults in force.
 type mailPlan struct {
 	MailFaults
-	mu   sync.Mutex
-	next []string
+	next faultQueue
 	// replaced is closed when other faults are.
 	replaced chan struct{}
 }
 
 // SetFaults replaces the faults in force, also for connections in IDLE.
 func (m *Mail) SetFaults(f MailFaults) {
-	plan := &mailPlan{MailFaults: f, next: slices.Clone(f.Next), replaced: make(chan struct{})}
+	plan := &mailPlan{MailFaults: f, next: faultQueue{names: slices.Clone(f.Next)}, replaced: make(chan struct{})}
 	if old := m.faults.Swap(plan); old != nil {
 		close(old.replaced)
 	}
@@ -63,10 +61,8 @@ func (m *Mail) SetFaults(f MailFaults) {
 // Faults in force; Next holds those still to come.
 func (m *Mail) Faults() MailFaults {
 	plan := m.faults.Load()
-	plan.mu.Lock()
-	defer plan.mu.Unlock()
 	f := plan.MailFaults
-	f.Next = slices.Clone(plan.next)
+	f.Next = plan.next.left()
 	return f
 }
 
@@ -78,21 +74,8 @@ func (f MailFaults) shares() []faultShare {
 
 // check finds mistakes in faults that came from outside.
 func (f MailFaults) check() error {
-	known := f.shares()
-	for _, name := range f.Next {
-		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
-			return fmt.Errorf("no fault is called %q", name)
-		}
-	}
-	sum := 0.0
-	for _, s := range known {
-		if s.share < 0 || s.share > 1 {
-			return fmt.Errorf("the share of %s is not between 0 and 1", s.name)
-		}
-		sum += s.share
-	}
-	if sum > 1 {
-		return fmt.Errorf("the shares sum to %g", sum)
+	if err := checkFaults(f.Next, f.shares()); err != nil {
+		return err
 	}
 	if f.DelayMS < 0 || f.DropIdleMS < 0 {
 		return errors.New("a time is negative")
@@ -102,21 +85,7 @@ func (f MailFaults) check() error {
 
 // pick decides about the nth mail.
 func (p *mailPlan) pick(seed uint64, nth int64) string {
-	p.mu.Lock()
-	if len(p.next) > 0 {
-		defer p.mu.Unlock()
-		name := p.next[0]
-		p.next = p.next[1:]
-		return name
-	}
-	p.mu.Unlock()
-	roll := dice(seed, "submit", nth, 0)
-	for _, s := range p.shares() {
-		if roll -= s.share; roll < 0 {
-			return s.name
-		}
-	}
-	return ""
+	return p.next.pick(p.shares(), seed, "submit", nth, 0)
 }
 
 // faulty takes a mail whose data has come, unless a fault is in the way. What it
@@ -139,12 +108,7 @@ func (s *submission) faulty(take func() error) error {
 		err = take()
 	}
 	if plan.DelayMS > 0 {
-		held := time.NewTimer(time.Duration(plan.DelayMS) * time.Millisecond)
-		defer held.Stop()
-		select {
-		case <-held.C:
-		case <-s.m.stop.Done():
-		}
+		hold(s.m.stop, context.Background(), time.Duration(plan.DelayMS)*time.Millisecond)
 	}
 	if fault == faultCutBefore || fault == faultCutAfter {
 		_ = s.conn.Conn().Close()

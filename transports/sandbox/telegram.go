@@ -7,7 +7,6 @@ import (
 	"hash/fnv"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -77,11 +76,13 @@ type TelegramRates struct {
 // a later offset. Webhook deliveries are one at a time per chat, and retried
 // until they succeed.
 type Telegram struct {
-	opts    TelegramOptions
-	bots    map[string]*telegramBot // by token; fixed
-	first   *telegramBot
-	log     *telegramLog
-	faults  atomic.Pointer[faultPlan]
+	opts  TelegramOptions
+	bots  map[string]*telegramBot // by token; fixed
+	first *telegramBot
+	log   *journal[TelegramEntry]
+	// lastIDs are those of earlier runs.
+	lastIDs struct{ message, update int64 }
+	faults  atomic.Pointer[telegramPlan]
 	files   telegramFiles
 	groups  atomic.Int64 // albums, polls and connections, numbered together
 	control http.Handler
@@ -120,8 +121,7 @@ func NewTelegram(opts TelegramOptions) (*Telegram, error) {
 		people: map[int64]*person{},
 		byName: map[string]*person{},
 	}
-	var err error
-	if t.log, err = openTelegramLog(opts.LogPath, opts.Now); err != nil {
+	if err := t.openLog(); err != nil {
 		return nil, err
 	}
 	t.stop, t.stopped = context.WithCancel(context.Background())
@@ -227,9 +227,4 @@ func botID(token string) (int64, error) {
 		return 0, errors.New("sandbox: a bot's token is id, colon, secret")
 	}
 	return id, nil
-}
-
-// openAppend opens a log file.
-func openAppend(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) //nolint:gosec // the operator's choice
 }

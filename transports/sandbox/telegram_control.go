@@ -1,17 +1,11 @@
 package sandbox
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
-
-// maxControl bounds the body of a control request in bytes; files travel in it
-// as base64.
-const maxControl = 32 << 20
 
 // controlMux serves /sandbox/:
 //
@@ -50,9 +44,8 @@ func (t *Telegram) controlMux() http.Handler {
 	mux.HandleFunc("POST /sandbox/telegram/rights", t.controlRights)
 	mux.HandleFunc("POST /sandbox/telegram/disconnect", t.controlDisconnect)
 	mux.HandleFunc("GET /sandbox/people", t.controlPeople)
-	mux.HandleFunc("GET /sandbox/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, t.Faults()) })
-	mux.HandleFunc("POST /sandbox/faults", t.controlFaults)
-	mux.HandleFunc("GET /sandbox/log", t.controlLog)
+	handleFaults(mux, t.Faults, t.SetFaults)
+	handleLog(mux, t.Log)
 	return mux
 }
 
@@ -97,42 +90,4 @@ func (t *Telegram) controlPeople(w http.ResponseWriter, _ *http.Request) {
 	t.peopleMu.RUnlock()
 	slices.SortFunc(people, func(a, b shown) int { return strings.Compare(a.Name, b.Name) })
 	reply(w, people)
-}
-
-func (t *Telegram) controlFaults(w http.ResponseWriter, r *http.Request) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
-	body.DisallowUnknownFields() // a fault misspelt would not strike
-	var f TelegramFaults
-	err := body.Decode(&f)
-	if err == nil {
-		err = f.check()
-	}
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	t.SetFaults(f)
-	reply(w, t.Faults())
-}
-
-func (t *Telegram) controlLog(w http.ResponseWriter, r *http.Request) {
-	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64)
-	w.Header().Set("Content-Type", "application/jsonl")
-	out := json.NewEncoder(w)
-	for _, e := range t.Log(after) {
-		if out.Encode(e) != nil {
-			return
-		}
-	}
-}
-
-func reply(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v)
-}
-
-func refuse(w http.ResponseWriter, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusBadRequest)
-	_ = json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }

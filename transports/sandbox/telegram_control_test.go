@@ -71,7 +71,7 @@ func TestControl(t *testing.T) {
 		{"GET", "/sandbox/faults", ``, 200, `{"hang_after":0.5,"next":["too_many"]}`},
 		{"POST", "/sandbox/faults", `{"hang_afterwards":0.5}`, 400, `unknown field`},
 		{"POST", "/sandbox/faults", `{"next_changes":["nonsense"]}`, 400, `no fault is called`},
-		{"POST", "/sandbox/faults", `{"reorder":2}`, 400, `the share of reorder is 2`},
+		{"POST", "/sandbox/faults", `{"reorder":2}`, 400, `the share of reorder is not between 0 and 1`},
 		{"POST", "/sandbox/faults", `{"next":["nonsense"]}`, 400, `no fault is called`},
 		{"POST", "/sandbox/faults", `{"hang_after":0.5,"too_many":0.6}`, 400, `the shares sum to 1.1`},
 		{"GET", "/sandbox/log?after=1", ``, 200, `{"seq":2,`},

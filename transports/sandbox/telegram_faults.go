@@ -1,31 +1,10 @@
 package sandbox
 
 import (
-	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
-)
-
-// The faults that can befall a send, by their names in [TelegramFaults].
-const (
-	faultTooMany     = "too_many"
-	faultServerError = "server_error"
-	faultHangBefore  = "hang_before"
-	faultResetBefore = "reset_before"
-	faultRefuse400   = "refuse_400"
-	faultRefuse403   = "refuse_403"
-
-	faultServerErrorAfter = "server_error_after"
-	faultHangAfter        = "hang_after"
-	faultResetAfter       = "reset_after"
-	faultCutAfter         = "cut_after"
-	faultHalfCloseAfter   = "half_close_after"
 )
 
 // TelegramFaults are what goes wrong. The shares lie between 0 and 1; at most
@@ -74,59 +53,36 @@ type TelegramFaults struct {
 	PollError float64 `json:"poll_error,omitempty"`
 }
 
-// faultPlan is a set of faults in force.
-type faultPlan struct {
+// telegramPlan is a set of faults in force.
+type telegramPlan struct {
 	TelegramFaults
-	mu      sync.Mutex
-	next    []string
-	changes []string
+	next    faultQueue
+	changes faultQueue
 	polls   atomic.Int64
 }
 
 // SetFaults replaces the faults in force, also while requests run.
 func (t *Telegram) SetFaults(f TelegramFaults) {
-	t.faults.Store(&faultPlan{TelegramFaults: f, next: slices.Clone(f.Next), changes: slices.Clone(f.NextChanges)})
+	t.faults.Store(&telegramPlan{
+		TelegramFaults: f,
+		next:           faultQueue{names: slices.Clone(f.Next)},
+		changes:        faultQueue{names: slices.Clone(f.NextChanges)},
+	})
 }
 
 // Faults in force; Next holds those still to come.
 func (t *Telegram) Faults() TelegramFaults {
 	plan := t.faults.Load()
-	plan.mu.Lock()
-	defer plan.mu.Unlock()
 	f := plan.TelegramFaults
-	f.Next, f.NextChanges = slices.Clone(plan.next), slices.Clone(plan.changes)
+	f.Next, f.NextChanges = plan.next.left(), plan.changes.left()
 	return f
 }
 
 // check finds mistakes in faults that came from outside.
 func (f TelegramFaults) check() error {
-	known := f.shares()
-	for _, name := range slices.Concat(f.Next, f.NextChanges) {
-		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
-			return fmt.Errorf("no fault is called %q", name)
-		}
-	}
-	sum := 0.0
-	for _, s := range known {
-		if s.share < 0 {
-			return fmt.Errorf("the share of %s is negative", s.name)
-		}
-		sum += s.share
-	}
-	for _, s := range []faultShare{{"redeliver", f.Redeliver}, {"reorder", f.Reorder}, {"forget", f.Forget}, {"poll_error", f.PollError}} {
-		if s.share < 0 || s.share > 1 {
-			return fmt.Errorf("the share of %s is %g", s.name, s.share)
-		}
-	}
-	if sum > 1 {
-		return fmt.Errorf("the shares sum to %g", sum)
-	}
-	return nil
-}
-
-type faultShare struct {
-	name  string
-	share float64
+	return checkFaults(slices.Concat(f.Next, f.NextChanges), f.shares(),
+		faultShare{"redeliver", f.Redeliver}, faultShare{"reorder", f.Reorder},
+		faultShare{"forget", f.Forget}, faultShare{"poll_error", f.PollError})
 }
 
 func (f TelegramFaults) shares() []faultShare {
@@ -146,52 +102,19 @@ func (f TelegramFaults) shares() []faultShare {
 }
 
 // pick decides about the nth send to a chat.
-func (p *faultPlan) pick(seed uint64, chat, nth int64) string {
-	if len(p.Next) > 0 {
-		p.mu.Lock()
-		if len(p.next) > 0 {
-			name := p.next[0]
-			p.next = p.next[1:]
-			p.mu.Unlock()
-			return name
-		}
-		p.mu.Unlock()
-	}
-	shares := p.shares()
-	if !slices.ContainsFunc(shares, func(s faultShare) bool { return s.share > 0 }) {
-		return ""
-	}
-	roll := dice(seed, "send", chat, nth)
-	for _, s := range shares {
-		if roll -= s.share; roll < 0 {
-			return s.name
-		}
-	}
-	return ""
+func (p *telegramPlan) pick(seed uint64, chat, nth int64) string {
+	return p.next.pick(p.shares(), seed, "send", chat, nth)
 }
 
 // pickChange decides about the next edit or reaction.
-func (p *faultPlan) pickChange() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.changes) == 0 {
-		return ""
-	}
-	name := p.changes[0]
-	p.changes = p.changes[1:]
+func (p *telegramPlan) pickChange() string {
+	name, _ := p.changes.pop()
 	return name
-}
-
-// dice is a number in [0, 1) that depends on nothing but its arguments.
-func dice(seed uint64, what string, a, b int64) float64 {
-	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%s/%d/%d", what, a, b)
-	return rand.New(rand.NewPCG(seed, h.Sum64())).Float64() //nolint:gosec // faults are to repeat
 }
 
 // before is the answer to a send that a fault kept from being accepted; nil when
 // the fault strikes later. Hangs and resets are the caller's.
-func (p *faultPlan) before(fault string) *refusal {
+func (p *telegramPlan) before(fault string) *refusal {
 	switch fault {
 	case faultTooMany:
 		return tooMany(time.Duration(max(p.RetryAfter, 1)) * time.Second)
@@ -203,8 +126,4 @@ func (p *faultPlan) before(fault string) *refusal {
 		return &refusal{Code: http.StatusForbidden, Words: "Forbidden: bot was blocked by the user"}
 	}
 	return nil
-}
-
-func strikesBefore(fault string) bool {
-	return fault != "" && !strings.HasSuffix(fault, "_after")
 }

@@ -276,7 +276,7 @@ func (t *Telegram) serveChange(w http.ResponseWriter, r *http.Request, bot *tele
 // answerFaulty answers, or fails to, as the fault wants it.
 func (t *Telegram) answerFaulty(w http.ResponseWriter, r *http.Request, fault string, result any, refused *refusal) {
 	if wait := t.faults.Load().DelayMS; wait > 0 {
-		t.pause(r, time.Duration(wait)*time.Millisecond)
+		hold(t.stop, r.Context(), time.Duration(wait)*time.Millisecond)
 	}
 	if refused != nil {
 		answer(w, nil, "", refused)
@@ -284,7 +284,7 @@ func (t *Telegram) answerFaulty(w http.ResponseWriter, r *http.Request, fault st
 	}
 	switch fault {
 	case faultHangBefore, faultHangAfter:
-		t.pause(r, -1)
+		hold(t.stop, r.Context(), -1)
 		panic(http.ErrAbortHandler)
 	case faultResetBefore, faultResetAfter:
 		reset(w)
@@ -315,22 +315,6 @@ func (t *Telegram) halfClose(w http.ResponseWriter) {
 		}
 	}
 	panic(http.ErrAbortHandler)
-}
-
-// pause waits for d, or for ever if it is negative, unless the client or the
-// stand-in gives up.
-func (t *Telegram) pause(r *http.Request, d time.Duration) {
-	var over <-chan time.Time
-	if d >= 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-over:
-	case <-r.Context().Done():
-	case <-t.stop.Done():
-	}
 }
 
 // reset ends the connection with a TCP reset, without an answer.

@@ -54,12 +54,12 @@ func (t *Telegram) newBot(account TelegramBot) (*telegramBot, error) {
 		t: t, id: id, token: account.Token,
 		user:    wireUser{ID: id, IsBot: true, FirstName: account.Name, Username: account.Username},
 		threads: map[int64]*thread{}, accounts: map[string]*businessAccount{},
-		next:    max(t.opts.FirstUpdateID, t.log.lastIDs.update+1),
+		next:    max(t.opts.FirstUpdateID, t.lastIDs.update+1),
 		wake:    make(chan struct{}),
 		callIDs: map[string]bool{},
 		hook:    webhook{chats: map[int64]*chatQueue{}},
 	}
-	b.messages.Store(max(t.opts.FirstMessageID-1, t.log.lastIDs.message))
+	b.messages.Store(max(t.opts.FirstMessageID-1, t.lastIDs.message))
 	return b, nil
 }
 

@@ -93,7 +93,7 @@ type TwilioService struct {
 // step with a callback to the message's own StatusCallback.
 type Twilio struct {
 	opts    TwilioOptions
-	log     *twilioLog
+	log     *journal[TwilioEntry]
 	faults  atomic.Pointer[twilioPlan]
 	control http.Handler
 	api     http.Handler
@@ -178,7 +178,7 @@ func NewTwilio(opts TwilioOptions) (*Twilio, error) {
 		t.services[sid] = &twilioService{TwilioService: s}
 	}
 	var err error
-	if t.log, err = openTwilioLog(opts.LogPath, opts.Now); err != nil {
+	if t.log, err = openJournal[TwilioEntry](opts.LogPath, opts.Now, nil); err != nil {
 		return nil, err
 	}
 	t.stop, t.stopped = context.WithCancel(context.Background())

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -30,9 +29,8 @@ func (t *Twilio) controlMux() http.Handler {
 	mux.HandleFunc("POST /sandbox/twilio/{action}", t.controlAction)
 	mux.HandleFunc("GET /sandbox/twilio/phone", t.controlPhone)
 	mux.HandleFunc("GET /sandbox/people", t.controlPeople)
-	mux.HandleFunc("GET /sandbox/faults", func(w http.ResponseWriter, _ *http.Request) { reply(w, t.Faults()) })
-	mux.HandleFunc("POST /sandbox/faults", t.controlFaults)
-	mux.HandleFunc("GET /sandbox/log", t.controlLog)
+	handleFaults(mux, t.Faults, t.SetFaults)
+	handleLog(mux, t.Log)
 	return mux
 }
 
@@ -139,31 +137,4 @@ func (t *Twilio) controlPeople(w http.ResponseWriter, _ *http.Request) {
 	t.mu.Unlock()
 	slices.SortFunc(people, func(a, b shown) int { return strings.Compare(a.Name, b.Name) })
 	reply(w, people)
-}
-
-func (t *Twilio) controlFaults(w http.ResponseWriter, r *http.Request) {
-	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxControl))
-	body.DisallowUnknownFields() // a fault misspelt would not strike
-	var f TwilioFaults
-	err := body.Decode(&f)
-	if err == nil {
-		err = f.check()
-	}
-	if err != nil {
-		refuse(w, err)
-		return
-	}
-	t.SetFaults(f)
-	reply(w, t.Faults())
-}
-
-func (t *Twilio) controlLog(w http.ResponseWriter, r *http.Request) {
-	after, _ := strconv.ParseInt(r.URL.Query().Get("after"), 10, 64)
-	w.Header().Set("Content-Type", "application/jsonl")
-	out := json.NewEncoder(w)
-	for _, e := range t.Log(after) {
-		if out.Encode(e) != nil {
-			return
-		}
-	}
 }

@@ -1,9 +1,7 @@
 package sandbox
 
 import (
-	"fmt"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -62,22 +60,19 @@ type TwilioFaults struct {
 // twilioPlan is a set of faults in force.
 type twilioPlan struct {
 	TwilioFaults
-	mu   sync.Mutex
-	next []string
+	next faultQueue
 }
 
 // SetFaults replaces the faults in force, also while requests run.
 func (t *Twilio) SetFaults(f TwilioFaults) {
-	t.faults.Store(&twilioPlan{TwilioFaults: f, next: slices.Clone(f.Next)})
+	t.faults.Store(&twilioPlan{TwilioFaults: f, next: faultQueue{names: slices.Clone(f.Next)}})
 }
 
 // Faults in force; Next holds those still to come.
 func (t *Twilio) Faults() TwilioFaults {
 	plan := t.faults.Load()
-	plan.mu.Lock()
-	defer plan.mu.Unlock()
 	f := plan.TwilioFaults
-	f.Next = slices.Clone(plan.next)
+	f.Next = plan.next.left()
 	return f
 }
 
@@ -97,45 +92,14 @@ func (f TwilioFaults) shares() []faultShare {
 
 // check finds mistakes in faults that came from outside.
 func (f TwilioFaults) check() error {
-	known := f.shares()
-	for _, name := range f.Next {
-		if name != "" && !slices.ContainsFunc(known, func(s faultShare) bool { return s.name == name }) {
-			return fmt.Errorf("no fault is called %q", name)
-		}
-	}
-	sum := 0.0
-	for _, s := range known {
-		sum += s.share
-	}
-	for _, s := range append(known, faultShare{"undelivered", f.Undelivered}, faultShare{faultDropStatus, f.DropStatus},
-		faultShare{faultDropInbound, f.DropInbound}, faultShare{"redeliver", f.Redeliver}) {
-		if s.share < 0 || s.share > 1 {
-			return fmt.Errorf("the share of %s is not between 0 and 1", s.name)
-		}
-	}
-	if sum > 1 {
-		return fmt.Errorf("the shares sum to %g", sum)
-	}
-	return nil
+	return checkFaults(f.Next, f.shares(),
+		faultShare{"undelivered", f.Undelivered}, faultShare{faultDropStatus, f.DropStatus},
+		faultShare{faultDropInbound, f.DropInbound}, faultShare{"redeliver", f.Redeliver})
 }
 
 // pick decides about the nth send.
 func (p *twilioPlan) pick(seed uint64, nth int64) string {
-	p.mu.Lock()
-	if len(p.next) > 0 {
-		defer p.mu.Unlock()
-		name := p.next[0]
-		p.next = p.next[1:]
-		return name
-	}
-	p.mu.Unlock()
-	roll := dice(seed, "send", nth, 0)
-	for _, s := range p.shares() {
-		if roll -= s.share; roll < 0 {
-			return s.name
-		}
-	}
-	return ""
+	return p.next.pick(p.shares(), seed, "send", nth, 0)
 }
 
 // before is the answer to a send that a fault kept from being accepted; nil when

@@ -1,14 +1,7 @@
 package sandbox
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"os"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -45,63 +38,9 @@ type TwilioEntry struct {
 	Code int `json:"code,omitempty"`
 }
 
-type twilioLog struct {
-	now func() time.Time
-
-	mu      sync.Mutex
-	entries []TwilioEntry
-	file    *os.File
-	buf     bytes.Buffer
-	failed  error
-	grown   chan struct{} // closed when an entry is added; nil while nobody waits
-}
-
-func openTwilioLog(path string, now func() time.Time) (*twilioLog, error) {
-	l := &twilioLog{now: now}
-	if path == "" {
-		return l, nil
-	}
-	file, err := openAppend(path)
-	if err != nil {
-		return nil, fmt.Errorf("sandbox log: %w", err)
-	}
-	l.file = file
-	return l, nil
-}
-
-func (l *twilioLog) add(e TwilioEntry) {
-	e.Time = l.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.Seq = int64(len(l.entries)) + 1
-	l.entries = append(l.entries, e)
-	if l.file != nil && l.failed == nil {
-		l.buf.Reset()
-		if l.failed = json.NewEncoder(&l.buf).Encode(e); l.failed == nil {
-			_, l.failed = l.file.Write(l.buf.Bytes())
-		}
-	}
-	if l.grown != nil {
-		close(l.grown)
-		l.grown = nil
-	}
-}
-
-func (l *twilioLog) since(seq int64) []TwilioEntry {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.entries[min(max(seq, 0), int64(len(l.entries))):])
-}
-
-func (l *twilioLog) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
-		return l.failed
-	}
-	err := errors.Join(l.failed, l.file.Close())
-	l.file = nil
-	return err
+func (e TwilioEntry) numbered(seq int64, at time.Time) TwilioEntry {
+	e.Seq, e.Time = seq, at
+	return e
 }
 
 // Log yields the entries after the one numbered seq.
@@ -110,31 +49,5 @@ func (t *Twilio) Log(seq int64) []TwilioEntry { return t.log.since(seq) }
 // Await yields the first log entry that matches, waiting for it until ctx ends.
 // Tests wait on it instead of on time.
 func (t *Twilio) Await(ctx context.Context, match func(TwilioEntry) bool) (TwilioEntry, error) {
-	next := 0
-	for {
-		t.log.mu.Lock()
-		fresh := slices.Clone(t.log.entries[next:])
-		var grown chan struct{}
-		if len(fresh) == 0 {
-			if t.log.grown == nil {
-				t.log.grown = make(chan struct{})
-			}
-			grown = t.log.grown
-		}
-		t.log.mu.Unlock()
-		for _, e := range fresh {
-			if match(e) {
-				return e, nil
-			}
-		}
-		next += len(fresh)
-		if grown == nil {
-			continue
-		}
-		select {
-		case <-grown:
-		case <-ctx.Done():
-			return TwilioEntry{}, ctx.Err()
-		}
-	}
+	return t.log.await(ctx, match)
 }

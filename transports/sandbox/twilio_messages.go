@@ -65,13 +65,13 @@ func (t *Twilio) serveCreate(w http.ResponseWriter, r *http.Request) {
 		t.proceed(m, plan)
 	}
 	if plan.DelayMS > 0 {
-		t.pause(r, time.Duration(plan.DelayMS)*time.Millisecond)
+		hold(t.stop, r.Context(), time.Duration(plan.DelayMS)*time.Millisecond)
 	}
 	switch {
 	case refused != nil:
 		refused.write(w)
 	case fault == faultHangBefore, fault == faultHangAfter:
-		t.pause(r, -1)
+		hold(t.stop, r.Context(), -1)
 		panic(http.ErrAbortHandler)
 	case fault == faultResetBefore, fault == faultResetAfter:
 		reset(w)
@@ -93,22 +93,6 @@ func (t *Twilio) refusedEntry(form url.Values, fault string, refused *twilioRefu
 		e.Code = refused.Code
 	}
 	t.log.add(e)
-}
-
-// pause waits for d, or for ever if it is negative, unless the client or the
-// stand-in gives up.
-func (t *Twilio) pause(r *http.Request, d time.Duration) {
-	var over <-chan time.Time
-	if d >= 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		over = timer.C
-	}
-	select {
-	case <-over:
-	case <-r.Context().Done():
-	case <-t.stop.Done():
-	}
 }
 
 // cutTwilio ends the connection halfway through an answer.
