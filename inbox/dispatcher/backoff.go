@@ -1,7 +1,6 @@
 package dispatcher
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 
@@ -39,21 +38,4 @@ const maxRetryAfter = 24 * time.Hour
 func honoured(after time.Duration) time.Duration {
 	after = min(after, maxRetryAfter)
 	return after + time.Duration(0.1*rand.Float64()*float64(after)) //nolint:gosec // jitter is no secret
-}
-
-// around is d changed by up to a fifth, so that replicas do not work in step.
-func around(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // jitter is no secret
-}
-
-// pause waits, and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -204,7 +205,7 @@ func (d *Dispatcher) listen(ctx context.Context) {
 			return
 		}
 		d.log.WarnContext(ctx, "not told of queued deliveries, polling only", slog.Any("error", err))
-		pause(ctx, pauses.NextBackOff())
+		inbox.Pause(ctx, pauses.NextBackOff())
 	}
 }
 
@@ -233,7 +234,7 @@ const countEvery = 15 * time.Second
 // poll is the safety net under listen.
 func (d *Dispatcher) poll(ctx context.Context) {
 	var counted time.Time
-	for pause(ctx, around(d.opts.PollEvery)) {
+	for inbox.Pause(ctx, inbox.Around(d.opts.PollEvery)) {
 		channels := d.held()
 		if len(channels) == 0 {
 			continue

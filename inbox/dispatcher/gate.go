@@ -6,6 +6,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"parley/events"
+	"parley/inbox"
 )
 
 // outageAfter is how many sends in a row must fail for reasons that are not the
@@ -77,7 +78,7 @@ func (g *gate) failed(now time.Time, words string) {
 // refused notes that the provider refused our credentials.
 func (g *gate) refused(now time.Time, words string) {
 	g.probing = true
-	g.throttled(now, around(g.probe))
+	g.throttled(now, inbox.Around(g.probe))
 	g.set(events.NeedsAttention, words)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/events"
+	"parley/inbox"
 )
 
 // health is what a channel's runner last found out about it as a sender; the
@@ -42,7 +43,7 @@ func (d *Dispatcher) tellHealth(ctx context.Context) {
 			return
 		}
 		for !d.storeHealth(ctx) {
-			if !pause(ctx, pauses.NextBackOff()) {
+			if !inbox.Pause(ctx, pauses.NextBackOff()) {
 				return
 			}
 		}

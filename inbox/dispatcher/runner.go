@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 )
 
@@ -186,7 +187,7 @@ func (r *runner) finished() bool {
 // renew keeps the lease until ctx ends or another process has it.
 func (r *runner) renew(ctx context.Context) {
 	wait := r.d.opts.LeaseTTL / 3
-	for pause(ctx, wait) {
+	for inbox.Pause(ctx, wait) {
 		asked := time.Now()
 		call, cancel := context.WithTimeout(ctx, r.d.opts.LeaseTTL/3)
 		_, err := r.d.db.RenewLease(call, r.lease, r.d.opts.LeaseTTL)

@@ -241,7 +241,7 @@ func (d *Dispatcher) settleLate(ctx context.Context, list []store.Settlement) {
 			return
 		}
 		d.log.WarnContext(ctx, "a late answer could not be stored yet", slog.Int("messages", certain), slog.Any("error", err))
-		if !pause(ctx, pauses.NextBackOff()) {
+		if !inbox.Pause(ctx, pauses.NextBackOff()) {
 			return
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -49,7 +50,7 @@ func (d *Dispatcher) supervise(ctx context.Context) {
 // untilLook waits until it is time to look at the channels again, and reports
 // false when ctx ended first.
 func (d *Dispatcher) untilLook(ctx context.Context) bool {
-	timer := time.NewTimer(around(d.opts.RefreshEvery))
+	timer := time.NewTimer(inbox.Around(d.opts.RefreshEvery))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -311,5 +312,5 @@ func (f *Fetcher) waitAfter(attempt int) time.Duration {
 	if wait <= 0 || wait > f.opts.RetryMost {
 		wait = f.opts.RetryMost
 	}
-	return around(wait)
+	return inbox.Around(wait)
 }

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -126,7 +126,7 @@ func (f *Fetcher) Run(ctx context.Context) {
 			if ctx.Err() == nil {
 				f.log.WarnContext(ctx, "files to fetch could not be looked up, trying again", slog.Any("error", err))
 			}
-			pause(ctx, 5*f.opts.PollEvery)
+			inbox.Pause(ctx, 5*f.opts.PollEvery)
 			continue
 		}
 		if len(jobs) > 0 {
@@ -175,7 +175,7 @@ func (f *Fetcher) wait(ctx context.Context, more bool) {
 	if more && free > 0 {
 		return
 	}
-	timer := time.NewTimer(around(f.opts.PollEvery))
+	timer := time.NewTimer(inbox.Around(f.opts.PollEvery))
 	defer timer.Stop()
 	freed := f.freed
 	if !more {
@@ -231,21 +231,4 @@ func grouped(jobs []store.MediaJob) (groups [][]store.MediaJob) {
 		groups = append(groups, []store.MediaJob{j})
 	}
 	return groups
-}
-
-// around is d, a fifth more or less.
-func around(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // spreads load
-}
-
-// pause waits for d and reports false when ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"parley/inbox"
 	"parley/store"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // sweep removes what no message has, in one process at a time.
 func (f *Fetcher) sweep(ctx context.Context) {
-	for pause(ctx, around(min(f.opts.SweepEvery, time.Minute))) {
+	for inbox.Pause(ctx, inbox.Around(min(f.opts.SweepEvery, time.Minute))) {
 		// Kept until it runs out, so that nobody does it again meanwhile.
 		_, ours, err := f.opts.DB.AcquireLease(ctx, sweepLease, f.opts.Owner, f.opts.SweepEvery*9/10)
 		if err != nil || !ours {
@@ -62,7 +63,7 @@ func (f *Fetcher) observe(ctx context.Context) {
 			f.metrics.pending.Set(float64(waiting))
 			f.metrics.oldest.Set(oldest.Seconds())
 		}
-		if !pause(ctx, around(observeEvery)) {
+		if !inbox.Pause(ctx, inbox.Around(observeEvery)) {
 			return
 		}
 	}

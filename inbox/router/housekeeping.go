@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"parley/inbox"
 	"parley/store"
 )
 
@@ -20,7 +21,7 @@ const (
 // be repeated and done by several at once.
 func (r *Router) housekeeping(ctx context.Context) {
 	for {
-		sleep(ctx, housekeepingEvery)
+		inbox.Pause(ctx, housekeepingEvery)
 		if ctx.Err() != nil {
 			return
 		}
@@ -71,7 +72,7 @@ func (r *Router) observe(ctx context.Context) {
 			r.log.Debug("gauges not refreshed", "error", err)
 		}
 		cancel()
-		sleep(ctx, 5*time.Second)
+		inbox.Pause(ctx, 5*time.Second)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"parley/events/jetstream"
+	"parley/inbox"
 	"parley/store"
 )
 
@@ -45,7 +46,7 @@ func (p *partition) run(ctx context.Context) {
 				break
 			}
 			p.log.Warn("reading the partition failed, trying again", "error", err)
-			sleep(ctx, 500*time.Millisecond)
+			inbox.Pause(ctx, 500*time.Millisecond)
 		}
 	}
 	cancel(nil)
@@ -66,7 +67,7 @@ func (p *partition) run(ctx context.Context) {
 func (p *partition) keep(ctx context.Context, cancel context.CancelCauseFunc) {
 	ttl := p.router.opts.LeaseTTL
 	for {
-		sleep(ctx, ttl/3)
+		inbox.Pause(ctx, ttl/3)
 		if ctx.Err() != nil {
 			return
 		}

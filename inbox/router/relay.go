@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"parley/events/jetstream"
+	"parley/inbox"
 	"parley/store"
 )
 
@@ -34,7 +35,7 @@ func (r *Router) relay(ctx context.Context) {
 			r.log.Warn("facts relay cannot ask for its lease, trying again", "error", err)
 		}
 		if !ok {
-			sleep(ctx, r.opts.LeaseTTL/4)
+			inbox.Pause(ctx, r.opts.LeaseTTL/4)
 			continue
 		}
 		r.relayUnder(ctx, lease)
@@ -68,20 +69,20 @@ func (r *Router) relayUnder(ctx context.Context, lease store.Lease) {
 		case err != nil && ctx.Err() == nil:
 			r.metrics.relayFailures.Inc()
 			r.log.Warn("facts wait in the database: publishing failed, trying again", "error", err)
-			sleep(ctx, time.Second)
+			inbox.Pause(ctx, time.Second)
 		case n == 0:
 			timer.Reset(relayPoll)
 			select {
 			case <-ctx.Done():
 			case <-r.factsWaiting:
-				sleep(ctx, relayPause)
+				inbox.Pause(ctx, relayPause)
 			case <-timer.C:
 			}
 		case more:
 		case n >= relayBusy:
-			sleep(ctx, relayPauseBusy)
+			inbox.Pause(ctx, relayPauseBusy)
 		default:
-			sleep(ctx, relayPause)
+			inbox.Pause(ctx, relayPause)
 		}
 	}
 }

@@ -44,13 +44,3 @@ func permanentIfOurs(err error) error {
 	}
 	return err
 }
-
-// sleep waits for d or ctx.
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
