@@ -31,7 +31,8 @@ type person struct {
 	blocked  bool
 	routedBy string
 	// address is where their member is answered so far, empty for a new one.
-	address string
+	// wroteFrom is where they wrote from last.
+	address, wroteFrom string
 	// refused says that their member counts as unreachable, though not by their
 	// own wish.
 	refused bool
@@ -243,16 +244,20 @@ func (b *batch) queueMoves(q *pgx.Batch, messages []*inbound) {
 	if b.late {
 		return
 	}
-	last := make(map[*person]string)
+	moved := false
 	for _, in := range messages {
 		if to := in.event.Person.Address; to != "" && in.who.address != "" && !in.event.Ours && !in.who.fresh {
-			last[in.who] = to
+			in.who.wroteFrom = to
+			moved = moved || to != in.who.address
 		}
+	}
+	if !moved {
+		return
 	}
 	var members, addresses []string
 	for _, p := range b.people { // in the order in which locks are taken
-		if to, wrote := last[p]; wrote && to != p.address {
-			members, addresses = append(members, p.member.String()), append(addresses, to)
+		if p.wroteFrom != "" && p.wroteFrom != p.address {
+			members, addresses = append(members, p.member.String()), append(addresses, p.wroteFrom)
 		}
 	}
 	if len(members) > 0 {

@@ -72,6 +72,7 @@ func openPool(ctx context.Context, url, role string, conns int32) (*pgxpool.Pool
 	// scans as they grow; planning anew costs well below a millisecond.
 	params["plan_cache_mode"] = "force_custom_plan"
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		useUUIDArrays(conn.TypeMap())
 		_, err := conn.Exec(ctx, "SET ROLE "+pgx.Identifier{role}.Sanitize())
 		return err
 	}

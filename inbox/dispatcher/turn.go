@@ -134,12 +134,13 @@ func (r *runner) follow(ctx context.Context, o outcome) {
 func (r *runner) turnDone(ctx context.Context, t *store.DispatchTurn, res *store.DispatchResult, jobs []job) {
 	r.failures.Reset()
 	r.takenOver, r.unsure, r.unsent, r.suspect = true, false, nil, 0
-	settled := make(map[store.AttemptKey]bool, len(t.Settling))
 	for i := range t.Settling {
 		delete(r.busy, t.Settling[i].Lane)
-		settled[t.Settling[i].AttemptKey] = true
 	}
-	r.settling = slices.DeleteFunc(r.settling, func(s store.Settlement) bool { return settled[s.AttemptKey] })
+	r.settling = slices.DeleteFunc(r.settling, func(s store.Settlement) bool {
+		_, busy := r.busy[s.Lane]
+		return !busy
+	})
 	if res.TakenOver > 0 {
 		r.d.metrics.takenOver.Add(float64(res.TakenOver))
 		r.log.WarnContext(ctx, "sending had been interrupted", slog.Int64("messages", res.TakenOver))
