@@ -68,8 +68,8 @@ func TestLookingForWorkStaysCheap(t *testing.T) {
 				t.Fatalf("no buffers in the plan:\n%s", plan)
 			}
 			pages, _ := strconv.Atoi(hits[1])
-			rows := fmt.Sprintf("rows=%d loops=1", tt.heads)
-			if top, _, _ := strings.Cut(plan, "\n"); !strings.Contains(top, rows) {
+			rows := regexp.MustCompile(fmt.Sprintf(`rows=%d(\.00)? loops=1`, tt.heads)) // with decimals since PostgreSQL 18
+			if top, _, _ := strings.Cut(plan, "\n"); !rows.MatchString(top) {
 				t.Errorf("not %d heads: %s", tt.heads, top)
 			}
 			if pages > tt.pages || strings.Contains(plan, "Seq Scan") || strings.Contains(plan, "Bitmap") {
