@@ -113,13 +113,13 @@ func (p ChatPage) limit() int {
 
 // sql selects the page and one chat more, which tells whether there is a next.
 func (p ChatPage) sql() (string, []any, error) {
-	where, args := "true", []any{p.limit() + 1}
+	where, args := "c.merged_into IS NULL", []any{p.limit() + 1}
 	if p.Cursor != "" {
 		at, id, err := parseChatCursor(p.Cursor)
 		if err != nil {
 			return "", nil, err
 		}
-		where = "c.activity_slot <= $2 AND (" + activity + ", c.id) < ($2, $3)"
+		where += " AND c.activity_slot <= $2 AND (" + activity + ", c.id) < ($2, $3)"
 		args = append(args, at, id)
 	}
 	if p.Unread {

@@ -14,12 +14,13 @@ import (
 )
 
 // sqlRaise takes the next seqs of the chats. Their rows are locked in id order,
-// so that two batches that share chats do not wait for each other.
+// so that two batches that share chats do not wait for each other. A chat that was
+// merged since its members were looked up takes no more.
 const sqlRaise = `
 UPDATE crm_chats c
    SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest)
   FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[]) AS n (chat_id, messages, newest)
- WHERE c.id = n.chat_id
+ WHERE c.id = n.chat_id AND c.merged_into IS NULL
 RETURNING c.id, c.last_seq - n.messages`
 
 // sqlMessages stores the messages and writes their facts, sqlOurs does so with
@@ -172,7 +173,7 @@ func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error)
 			continue
 		}
 		if _, found := last[in.who.chat]; !found {
-			return nil, errUnresolved // deleted since it was looked up: try the batch anew
+			return nil, errUnresolved // deleted or merged since it was looked up: try the batch anew
 		}
 		last[in.who.chat]++
 		seqs[i] = last[in.who.chat]

@@ -217,14 +217,25 @@ type lockedChat struct {
 // lockChat takes the chat's row lock, under which its messages and facts are
 // ordered, or fails with NotFound.
 func lockChat(ctx context.Context, tx pgx.Tx, id int64) (c lockedChat, err error) {
+	var merged int64
 	err = tx.QueryRow(ctx, `
-		SELECT c.last_seq, cl.blocked_at IS NOT NULL
+		SELECT c.last_seq, cl.blocked_at IS NOT NULL, coalesce(c.merged_into, 0)
 		  FROM crm_chats c JOIN crm_clients cl ON cl.id = c.client_id
-		 WHERE c.id = $1 FOR NO KEY UPDATE OF c`, id).Scan(&c.lastSeq, &c.blocked)
+		 WHERE c.id = $1 FOR NO KEY UPDATE OF c`, id).Scan(&c.lastSeq, &c.blocked, &merged)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return c, noChat(id)
 	}
+	if err == nil && merged != 0 {
+		return c, mergedChat(id, merged)
+	}
 	return c, err
+}
+
+func mergedChat(id, into int64) error {
+	return &inbox.Error{
+		Code: inbox.Conflict, Message: fmt.Sprintf("Chat %d was merged into chat %d.", id, into),
+		Hint: fmt.Sprintf("Go on in chat %d.", into), Detail: map[string]any{"chat": into},
+	}
 }
 
 // repeated is the id of the message stored under r's key, 0 when there is none.
