@@ -240,6 +240,15 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "Where a client went that was merged into another, and its chat.",
+		live: map[string]string{
+			"column crm_clients.merged_into":        "integer",
+			"column crm_chats.merged_into":          "integer",
+			"constraint parley_clients_merged_into": "crm_clients FOREIGN KEY (tenant_id, merged_into) REFERENCES crm_clients(tenant_id, id) ON DELETE CASCADE",
+			"index parley_clients_merged":           "CREATE INDEX parley_clients_merged ON crm_clients USING btree (merged_into) WHERE (merged_into IS NOT NULL)",
+		},
+	},
+	{
 		reason: "A client who was registered by a Telegram username is found when they first write.",
 		live: map[string]string{
 			"index parley_contacts_username": "CREATE INDEX parley_contacts_username ON crm_client_contacts USING btree (tenant_id, lower((contact_value)::text)) WHERE (((contact_type)::text = 'telegram'::text) AND ((contact_value)::text ~~ '@%'::text))",

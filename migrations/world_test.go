@@ -96,6 +96,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 		s.exec(`INSERT INTO parley_albums (channel_id, provider_chat, provider_id, delivery_id) VALUES ($1, $2, $3, $4)`, w.channel, name, fmt.Sprint(i), delivery)
 	}
 	seedInbound(s, w, c, name)
+	seedIdentity(s, c)
 	return c
 }
 
@@ -165,6 +166,8 @@ var pointers = map[string]string{
 var mayPointNowhere = map[string]string{
 	"parley_facts.tenant_id": "a fact is on its way to the bus, and gone once it is there",
 	"parley_facts.chat_id":   "likewise; 0 for what concerns no chat",
+
+	"parley_merged_messages.message_id": "where a message was; one that retention removed stays away when the merge is taken back",
 }
 
 // noOrphans complains about rows that name a row which is not there.

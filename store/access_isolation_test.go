@@ -20,9 +20,11 @@ type foreign struct {
 	*testing.T
 	db     *store.DB
 	tenant events.TenantID // who tries
+	url    string
 
 	channel                         events.ChannelID
 	chat, message, delivery, upload int64
+	client, contact                 int64
 	user                            int64
 	session, token, invitation      string
 	hash                            store.SecretHash
@@ -131,6 +133,26 @@ func reaches() map[string]func(f *foreign) {
 			}
 		},
 		"Upload": func(f *foreign) { _, err := f.db.Upload(f.Context(), f.tenant, f.upload); f.missing("Upload", err) },
+
+		"MergeClients": func(f *foreign) {
+			own := storetest.Int(f.T, f.url, "INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Own') RETURNING id", string(f.tenant))
+			_, err := f.db.MergeClients(f.Context(), f.tenant, by, own, f.client)
+			f.missing("MergeClients", err)
+			_, err = f.db.MergeClients(f.Context(), f.tenant, by, f.client, own)
+			f.missing("MergeClients", err)
+			f.missing("MoveContact", f.db.MoveContact(f.Context(), f.tenant, by, f.contact, own))
+		},
+		"UnmergeClients": func(f *foreign) {
+			_, err := f.db.UnmergeClients(f.Context(), f.tenant, by, f.client)
+			f.missing("UnmergeClients", err)
+		},
+		"MoveContact": func(f *foreign) {
+			f.missing("MoveContact", f.db.MoveContact(f.Context(), f.tenant, by, f.contact, f.client))
+		},
+		"Suggestions": func(f *foreign) {
+			_, err := f.db.Suggestions(f.Context(), f.tenant, f.client)
+			f.missing("Suggestions", err)
+		},
 
 		"Accounts": func(f *foreign) {
 			l, err := f.db.Accounts(f.Context(), f.tenant, 0, 10)
@@ -266,7 +288,7 @@ func census(t *testing.T, url string) int64 {
 func newForeign(t *testing.T) (*foreign, string) {
 	t.Helper()
 	w := newAccessWorld(t)
-	f := &foreign{T: t, db: w.db, tenant: w.b, hash: store.SecretHash{42}, email: "ann@example.com"}
+	f := &foreign{T: t, db: w.db, url: w.url, tenant: w.b, hash: store.SecretHash{42}, email: "ann@example.com"}
 	f.user = w.user(w.a, f.email, inbox.Owner).ID
 	must := func(err error) {
 		t.Helper()
@@ -298,6 +320,8 @@ func newForeign(t *testing.T) (*foreign, string) {
 		return storetest.Int(t, w.url, sql+" RETURNING id", args...)
 	}
 	client := id("INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Cy')", string(w.a))
+	f.client = client
+	f.contact = id("INSERT INTO crm_client_contacts (tenant_id, client_id, contact_type, contact_value) VALUES ($1, $2, 'phone', '+4930')", string(w.a), client)
 	f.chat = id("INSERT INTO crm_chats (tenant_id, client_id) VALUES ($1, $2)", string(w.a), client)
 	storetest.Exec(t, w.url, `INSERT INTO crm_chat_members (tenant_id, chat_id, client_id, transport, channel_id, provider_user, address)
 		VALUES ($1, $2, $3, 'telegram', $4, '7', '7')`, string(w.a), f.chat, client, string(f.channel))

@@ -27,7 +27,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 	path := strings.NewReplacer(
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
-		"{delivery}", fmt.Sprint(tw.delivery),
+		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client),
 	).Replace(op.Path)
 	if strings.Contains(path, "{") {
 		w.Fatalf("%s: this test does not know what %s names", op.OperationID, path)
@@ -41,6 +41,8 @@ var valid = map[string]string{
 	"edit-message":          `{"text":"changed"}`,
 	"react-to-message":      `{"emoji":["x"]}`,
 	"settle-delivery":       `{"as":"sent"}`,
+	"merge-clients":         `{"from":888888}`,
+	"take-contact":          `{"contact":999999}`,
 	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
 	"read-chat":             `{"seq":1}`,
 	"change-user":           `{"disabled":true}`,
@@ -142,7 +144,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 
 // missing is an operation's path with ids of nothing.
 func missing(op *huma.Operation) string {
-	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999",
+	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999",
 		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 

@@ -53,6 +53,11 @@ func rules() map[string]operationRule {
 		"edit-message":     allow(inbox.Agent, access.WriteChats).noted("message.edit"),
 		"react-to-message": allow(inbox.Agent, access.WriteChats).noted("message.react"),
 
+		// These write the audit log in their own transactions.
+		"merge-clients": allow(inbox.Agent, access.WriteChats), "unmerge-client": allow(inbox.Agent, access.WriteChats),
+		"take-contact":           allow(inbox.Agent, access.WriteChats),
+		"list-merge-suggestions": allow(inbox.ReadOnly, access.ReadChats),
+
 		"list-deliveries": allow(inbox.ReadOnly, access.ReadChats),
 		"cancel-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.cancel"),
 		"retry-delivery":  allow(inbox.Agent, access.WriteChats).noted("delivery.retry"),

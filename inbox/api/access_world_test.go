@@ -46,7 +46,7 @@ type tenantWorld struct {
 	owner                                     store.Account
 	session                                   string
 	channel                                   store.Channel
-	chat, message, upload, delivery           int64
+	chat, message, upload, delivery, client   int64
 	invitation, token, tokenSecret, plainText string
 }
 
@@ -145,7 +145,7 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	}
 	chats, _, err := w.db.Chats(ctx, tw.tenant.ID, store.ChatPage{})
 	must(err)
-	tw.chat = chats[0].ID
+	tw.chat, tw.client = chats[0].ID, chats[0].Client.ID
 	ms, _, err := w.db.Messages(ctx, tw.tenant.ID, tw.chat, store.MessagePage{})
 	must(err)
 	tw.message = ms[0].ID

@@ -91,6 +91,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.deliveries(h)
 	a.actions(h)
 	a.quarantined(h)
+	a.merges(h)
 	a.audits(h)
 	a.streams(h)
 	a.statuses(h)
