@@ -17,6 +17,7 @@ import (
 
 	"parley/events"
 	"parley/inbox/desk"
+	"parley/store/storetest"
 	"parley/transports/sandbox"
 )
 
@@ -27,10 +28,15 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asParley) != "" {
 		os.Exit(mainCode(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(withDatabase{m}, map[string]func(){
 		"parley": func() { os.Exit(mainCode(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
+
+// withDatabase ends the PostgreSQL that some tests share.
+type withDatabase struct{ *testing.M }
+
+func (m withDatabase) Run() int { return storetest.Run(m.M) }
 
 // patience bounds waits that only a defect makes long.
 const patience = 2 * time.Minute

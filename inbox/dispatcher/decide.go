@@ -36,7 +36,7 @@ func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job
 			jobs[i].lane, jobs[i].queuedFor, jobs[i].claimedAt = h.Lane, h.Age, now
 			continue
 		}
-		m, err := r.split(h)
+		m, err := r.d.split(h, r.adapter.caps)
 		if err != nil {
 			claims[i] = store.Claim{Refused: true, Code: "unreadable", Words: err.Error()}
 			continue
@@ -147,7 +147,7 @@ type storedFile struct {
 
 // split divides a message into parts, or reads how it was divided before. Its
 // errors are words for the person who wrote it.
-func (r *runner) split(h *store.Head) (message, error) {
+func (d *Dispatcher) split(h *store.Head, caps transports.Capabilities) (message, error) {
 	content := events.Content{Type: events.Text, Text: h.Text}
 	if h.Content != nil {
 		content = events.Content{}
@@ -161,13 +161,13 @@ func (r *runner) split(h *store.Head) (message, error) {
 	if h.Template != nil {
 		return templated(h, &content)
 	}
-	files := r.files(h, &content)
+	files := d.files(h, &content, caps)
 	if h.Split != nil {
 		m, err := splitAgain(h, files)
 		m.mail, m.topic = content.Mail, content.Topic
 		return m, err
 	}
-	parts := transports.SplitMessage(content.Text, content.Entities, files, r.adapter.caps)
+	parts := transports.SplitMessage(content.Text, content.Entities, files, caps)
 	if len(parts) == 0 {
 		return message{}, errors.New("There is nothing in the message to send.") //nolint:staticcheck // words for people
 	}
@@ -240,11 +240,11 @@ func splitAgain(h *store.Head, files []transports.File) (message, error) {
 }
 
 // files are a head's attachments as the adapter takes them.
-func (r *runner) files(h *store.Head, content *events.Content) []transports.File {
+func (d *Dispatcher) files(h *store.Head, content *events.Content, caps transports.Capabilities) []transports.File {
 	if len(h.Files) == 0 {
 		return nil
 	}
-	open := r.d.opts.OpenFile
+	open := d.opts.OpenFile
 	if open == nil {
 		open = func(context.Context, string) (io.ReadCloser, error) {
 			return nil, errors.New("this process has no access to files")
@@ -260,8 +260,8 @@ func (r *runner) files(h *store.Head, content *events.Content) []transports.File
 			Kind: kind, Name: f.Name, MIME: f.MIME, Size: f.Size,
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return open(ctx, f.BlobKey) },
 		}
-		if r.adapter.caps.FetchesMedia && r.d.opts.FileURL != nil {
-			files[i].URL = r.d.opts.FileURL(f)
+		if caps.FetchesMedia && d.opts.FileURL != nil {
+			files[i].URL = d.opts.FileURL(f)
 		}
 	}
 	return files

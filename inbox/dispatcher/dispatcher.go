@@ -67,6 +67,10 @@ type Options struct {
 	// RetryFirst and RetryMost bound the waits between attempts, 1 s and 5 min by
 	// default. They grow without end: a message waits until it is cancelled.
 	RetryFirst, RetryMost time.Duration
+	// SettleFirst and SettleMost bound the waits between questions to a provider
+	// about an uncertain send, 10 s and 1 h by default, and SettleFor is how long
+	// one is asked about, 24 h by default; see transports.Settler.
+	SettleFirst, SettleMost, SettleFor time.Duration
 	// ProbeEvery is how often a channel whose credentials were refused tries
 	// again, 1 min by default.
 	ProbeEvery time.Duration
@@ -86,6 +90,9 @@ func (o *Options) defaults() error {
 	setDefault(&o.RefreshEvery, 2*time.Second)
 	setDefault(&o.RetryFirst, time.Second)
 	setDefault(&o.RetryMost, 5*time.Minute)
+	setDefault(&o.SettleFirst, 10*time.Second)
+	setDefault(&o.SettleMost, time.Hour)
+	setDefault(&o.SettleFor, 24*time.Hour)
 	setDefault(&o.ProbeEvery, time.Minute)
 	setDefault(&o.Concurrency, 256)
 	if o.SendDeadline >= o.LeaseTTL {

@@ -5,7 +5,8 @@
 //
 //   - A claim is committed before its Send, so a crash leaves a trace. What a dead
 //     or frozen process had under way is uncertain to its successor, never sent
-//     again; proof that arrives later settles it.
+//     again; proof that arrives later settles it. Where the transport is a
+//     transports.Settler, its provider is asked for that proof.
 //   - Each person's messages leave in the order they were queued. A message that
 //     is retried, or that is uncertain for up to twice the send deadline, keeps
 //     those behind it back.

@@ -26,6 +26,7 @@ type metrics struct {
 	takenOver prometheus.Counter
 	late      prometheus.Counter
 	missed    prometheus.Counter
+	asked     *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -74,13 +75,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		missed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: name("crossed_statuses_total"), Help: "Statuses stored in the same instant as their message's settlement, and applied later.",
 		}),
+		asked: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: name("uncertain_asked_total"),
+			Help: "Times a provider was asked about an uncertain send: sent, failed (it was not accepted), open, taken (what it has may be another send's), before (settled meanwhile), unclear, error.",
+		}, []string{"transport", "outcome"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
 	var errs []error
 	for _, c := range []prometheus.Collector{
-		m.sends, m.duration, m.depth, m.oldest, m.latency, m.held, m.fenced, m.failed, m.turns, m.batch, m.takenOver, m.late, m.missed,
+		m.sends, m.duration, m.depth, m.oldest, m.latency, m.held, m.fenced, m.failed, m.turns, m.batch, m.takenOver, m.late, m.missed, m.asked,
 	} {
 		errs = append(errs, reg.Register(c))
 	}

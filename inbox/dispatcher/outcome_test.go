@@ -437,13 +437,15 @@ func TestARefusalAfterAnUncertainAttemptIsNoFailure(t *testing.T) {
 		t.Errorf("cancelled: %v, it is %s", err, w.State(waiting))
 	}
 	// Nor does a rule that forbids another attempt.
+	w.Exec("UPDATE crm_clients SET blocked_at = now()")
 	if err := w.DB.ResendUncertain(t.Context(), w.Tenant, waiting); err != nil {
 		t.Fatal(err)
 	}
-	w.Exec("UPDATE crm_clients SET blocked_at = now()")
-	w.Exec("UPDATE parley_deliveries SET due_at = now() WHERE id = $1", waiting)
-	w.Exec("UPDATE parley_lanes SET due_at = now()")
 	w.Until("it is refused", func() bool { return w.State(waiting) == "uncertain" })
+	w.Row("SELECT code FROM parley_deliveries WHERE id = $1", []any{waiting}, &code)
+	if code != "blocked" {
+		t.Errorf("it is uncertain for %q", code)
+	}
 }
 
 // Who opted out is noted as such; other refusals are no wish of theirs.

@@ -50,9 +50,13 @@ type runner struct {
 	stoppedAt time.Time
 	lost      chan struct{} // closed when another process has the lease
 	isLost    atomic.Bool
-	gate      *gate
-	rates     *rates
-	failures  *backoff.ExponentialBackOff
+	// present is adapter for the goroutine that asks about what is uncertain;
+	// doubts tells it of more.
+	present  atomic.Pointer[adapter]
+	doubts   chan struct{}
+	gate     *gate
+	rates    *rates
+	failures *backoff.ExponentialBackOff
 
 	// busy are the requests under way by lane, settling what they ended with.
 	busy     map[string]job
@@ -86,7 +90,7 @@ func newRunner(d *Dispatcher, ch events.Channel, a adapter, lease store.Lease, u
 		wakes:   make(chan struct{}, 1),
 		changes: make(chan adapter, 1),
 		answers: make(chan answer, d.opts.Concurrency),
-		stopped: make(chan struct{}), lost: make(chan struct{}),
+		stopped: make(chan struct{}), lost: make(chan struct{}), doubts: make(chan struct{}, 1),
 		rates:    newRates(a.caps),
 		failures: growing(100*time.Millisecond, 5*time.Second),
 		busy:     make(map[string]job, d.opts.Concurrency),
@@ -94,6 +98,7 @@ func newRunner(d *Dispatcher, ch events.Channel, a adapter, lease store.Lease, u
 		poison:   make(map[int64]bool),
 	}
 	r.leasedUntil.Store(until.UnixNano())
+	r.present.Store(&a)
 	r.gate = newGate(&d.opts, func(state events.HealthState, words string) {
 		d.fares(r.adapter.channel, state, words)
 	})
@@ -147,6 +152,11 @@ func (r *runner) run(ctx context.Context) {
 		defer close(renewed)
 		r.renew(renewing)
 	}()
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		r.askAboutDoubts(ctx)
+	}()
 	for !r.finished() {
 		if r.canTurn(time.Now()) {
 			r.gather()
@@ -158,6 +168,7 @@ func (r *runner) run(ctx context.Context) {
 	if r.isLost.Load() {
 		r.finishFenced(ctx)
 	}
+	<-asked
 	stopRenewing()
 	<-renewed
 	if !r.isLost.Load() {
@@ -289,6 +300,7 @@ func (r *runner) wakeAt(now time.Time) time.Time {
 
 func (r *runner) change(a adapter) {
 	r.adapter = a
+	r.present.Store(&a)
 	r.rates = newRates(a.caps)
 	r.gate.reset()
 	r.due = true

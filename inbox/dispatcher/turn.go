@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -136,6 +137,9 @@ func (r *runner) turnDone(ctx context.Context, t *store.DispatchTurn, res *store
 	r.takenOver, r.unsure, r.unsent, r.suspect = true, false, nil, 0
 	for i := range t.Settling {
 		delete(r.busy, t.Settling[i].Lane)
+		if t.Settling[i].To == inbox.Uncertain {
+			r.doubt()
+		}
 	}
 	r.settling = slices.DeleteFunc(r.settling, func(s store.Settlement) bool {
 		_, busy := r.busy[s.Lane]
@@ -143,6 +147,7 @@ func (r *runner) turnDone(ctx context.Context, t *store.DispatchTurn, res *store
 	})
 	if res.TakenOver > 0 {
 		r.d.metrics.takenOver.Add(float64(res.TakenOver))
+		r.doubt()
 		r.log.WarnContext(ctx, "sending had been interrupted", slog.Int64("messages", res.TakenOver))
 	}
 	if res.Recovered > 0 {

@@ -50,10 +50,11 @@ var shared struct {
 // Main runs the tests of a package, then ends the server if one was started, and exits.
 // An interrupt ends it, too. What a crash leaves is swept away by a later run.
 func Main(m *testing.M) {
-	os.Exit(run(m))
+	os.Exit(Run(m))
 }
 
-func run(m *testing.M) int {
+// Run is Main without the exit, for those who have more to end than the server.
+func Run(m interface{ Run() int }) int {
 	shared.mu.Lock()
 	shared.inMain = true
 	shared.mu.Unlock()
