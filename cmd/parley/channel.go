@@ -68,24 +68,15 @@ The provider is asked whether all is right before anything is stored.`,
 			if settings == nil {
 				delete(in, "settings")
 			}
-			c, err := a.connect(cmd.Context())
-			if err != nil {
+			return answer(a, cmd, http.MethodPost, "/channels", nil, in, func(out io.Writer, ch api.Channel) error {
+				account := ""
+				if ch.Account != "" {
+					account = " as " + clean(ch.Account)
+				}
+				_, err := fmt.Fprintf(out, "Connected %s%s, by %s. See how it fares: parley channel check %s\n",
+					clean(ch.Name), account, ch.Mode, shellQuote(ch.Name))
 				return err
-			}
-			var ch api.Channel
-			if err := c.ask(cmd.Context(), http.MethodPost, "/channels", nil, in, &ch); err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), ch)
-			}
-			account := ""
-			if ch.Account != "" {
-				account = " as " + clean(ch.Account)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Connected %s%s, by %s. See how it fares: parley channel check %s\n",
-				clean(ch.Name), account, ch.Mode, shellQuote(ch.Name))
-			return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&name, "name", "", "what people call it (default: the transport)")
@@ -157,34 +148,26 @@ func channelListCmd(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List channels",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var page api.List[api.Channel]
-			if err := c.ask(cmd.Context(), http.MethodGet, "/channels", nil, nil, &page); err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.json {
-				return printJSON(out, page)
-			}
-			if len(page.Items) == 0 {
-				_, err := fmt.Fprintln(out, "No channels yet. Connect one with: parley channel add telegram --token-file bot.token")
-				return err
-			}
-			now := time.Now()
-			t := newTable("NAME", "TRANSPORT", "ACCOUNT", "MODE", "STATE", "SINCE", "ID")
-			for _, ch := range page.Items {
-				since := ""
-				if ch.Since != nil && !ch.Paused {
-					since = when(*ch.Since, now)
-				}
-				t.add(ch.Name, string(ch.Transport), ch.Account, string(ch.Mode), channelState(ch), since, string(ch.ID))
-			}
-			return t.print(out)
+			return answer(a, cmd, http.MethodGet, "/channels", nil, nil, printChannels)
 		},
 	}
+}
+
+func printChannels(out io.Writer, page api.List[api.Channel]) error {
+	if len(page.Items) == 0 {
+		_, err := fmt.Fprintln(out, "No channels yet. Connect one with: parley channel add telegram --token-file bot.token")
+		return err
+	}
+	now := time.Now()
+	t := newTable("NAME", "TRANSPORT", "ACCOUNT", "MODE", "STATE", "SINCE", "ID")
+	for _, ch := range page.Items {
+		since := ""
+		if ch.Since != nil && !ch.Paused {
+			since = when(*ch.Since, now)
+		}
+		t.add(ch.Name, string(ch.Transport), ch.Account, string(ch.Mode), channelState(ch), since, string(ch.ID))
+	}
+	return t.print(out)
 }
 
 func channelState(ch api.Channel) string {
@@ -246,19 +229,11 @@ func channelPauseCmd(a *app, verb string) *cobra.Command {
 	return &cobra.Command{
 		Use: verb + " CHANNEL", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
+			path := "/channels/" + url.PathEscape(args[0]) + "/" + verb
+			return answer(a, cmd, http.MethodPost, path, nil, nil, func(out io.Writer, ch api.Channel) error {
+				_, err := fmt.Fprintf(out, done, clean(ch.Name), shellQuote(ch.Name))
 				return err
-			}
-			var ch api.Channel
-			if err := c.ask(cmd.Context(), http.MethodPost, "/channels/"+url.PathEscape(args[0])+"/"+verb, nil, nil, &ch); err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), ch)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), done, clean(ch.Name), shellQuote(ch.Name))
-			return err
+			})
 		},
 	}
 }

@@ -33,10 +33,6 @@ func deliveriesListCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List failed and uncertain messages, the newest first",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
 			query := url.Values{"limit": {"100"}}
 			if waiting {
 				query.Set("waiting", "true")
@@ -44,14 +40,9 @@ func deliveriesListCmd(a *app) *cobra.Command {
 			if before > 0 {
 				query.Set("before", strconv.FormatInt(before, 10))
 			}
-			var page api.List[inbox.DeliveryItem]
-			if err := c.ask(cmd.Context(), http.MethodGet, "/deliveries", query, nil, &page); err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), page)
-			}
-			return printDeliveries(cmd.OutOrStdout(), page.Items, waiting)
+			return answer(a, cmd, http.MethodGet, "/deliveries", query, nil, func(out io.Writer, page api.List[inbox.DeliveryItem]) error {
+				return printDeliveries(out, page.Items, waiting)
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&waiting, "waiting", false, "what waits to be sent instead")
@@ -119,17 +110,9 @@ func changeDelivery(cmd *cobra.Command, a *app, arg, verb string, in any) error 
 	if err != nil {
 		return err
 	}
-	c, err := a.connect(cmd.Context())
-	if err != nil {
+	path := fmt.Sprintf("/deliveries/%d/%s", id, verb)
+	return answer(a, cmd, http.MethodPost, path, nil, in, func(out io.Writer, m inbox.Message) error {
+		_, err := fmt.Fprintf(out, "Message %d of chat %d is %s.\n", m.Seq, m.ChatID, m.Delivery.State)
 		return err
-	}
-	var m inbox.Message
-	if err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/deliveries/%d/%s", id, verb), nil, in, &m); err != nil {
-		return err
-	}
-	if a.json {
-		return printJSON(cmd.OutOrStdout(), m)
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "Message %d of chat %d is %s.\n", m.Seq, m.ChatID, m.Delivery.State)
-	return err
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,40 +29,32 @@ func quarantineListCmd(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List what could not be stored, the newest first",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
 			query := url.Values{"limit": {"500"}}
 			if all {
 				query.Set("all", "true")
 			}
-			var page api.List[store.QuarantinedEvent]
-			if err := c.ask(cmd.Context(), http.MethodGet, "/quarantine", query, nil, &page); err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.json {
-				return printJSON(out, page)
-			}
-			if len(page.Items) == 0 {
-				_, err := fmt.Fprintln(out, "Nothing is in quarantine.")
-				return err
-			}
-			now := time.Now()
-			t := newTable("ID", "SINCE", "REPLAYED", "REASON")
-			for _, q := range page.Items {
-				replayed := "no"
-				if q.ReplayedAt != nil {
-					replayed = when(*q.ReplayedAt, now)
-				}
-				t.add(strconv.FormatInt(q.ID, 10), when(q.CreatedAt, now), replayed, oneLine(q.Reason, 100))
-			}
-			return t.print(out)
+			return answer(a, cmd, http.MethodGet, "/quarantine", query, nil, printQuarantine)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "also what was replayed")
 	return cmd
+}
+
+func printQuarantine(out io.Writer, page api.List[store.QuarantinedEvent]) error {
+	if len(page.Items) == 0 {
+		_, err := fmt.Fprintln(out, "Nothing is in quarantine.")
+		return err
+	}
+	now := time.Now()
+	t := newTable("ID", "SINCE", "REPLAYED", "REASON")
+	for _, q := range page.Items {
+		replayed := "no"
+		if q.ReplayedAt != nil {
+			replayed = when(*q.ReplayedAt, now)
+		}
+		t.add(strconv.FormatInt(q.ID, 10), when(q.CreatedAt, now), replayed, oneLine(q.Reason, 100))
+	}
+	return t.print(out)
 }
 
 func quarantineID(cmd *cobra.Command, text string) (string, error) {
@@ -82,26 +75,16 @@ func quarantineShowCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context())
-			if err != nil {
+			return answer(a, cmd, http.MethodGet, "/quarantine/"+id, nil, nil, func(out io.Writer, q api.QuarantineRecord) error {
+				text := q.Text
+				var pretty bytes.Buffer
+				if len(q.Event) > 0 && json.Indent(&pretty, q.Event, "", "  ") == nil {
+					text = pretty.String()
+				}
+				_, err := fmt.Fprintf(out, "Event %d, in quarantine since %s (partition %d, sequence %d)\n  %s\n\n%s\n",
+					q.ID, when(q.CreatedAt, time.Now()), q.Partition, q.Seq, oneLine(q.Reason, 0), clean(text))
 				return err
-			}
-			var q api.QuarantineRecord
-			if err := c.ask(cmd.Context(), http.MethodGet, "/quarantine/"+id, nil, nil, &q); err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.json {
-				return printJSON(out, q)
-			}
-			text := q.Text
-			var pretty bytes.Buffer
-			if len(q.Event) > 0 && json.Indent(&pretty, q.Event, "", "  ") == nil {
-				text = pretty.String()
-			}
-			_, err = fmt.Fprintf(out, "Event %d, in quarantine since %s (partition %d, sequence %d)\n  %s\n\n%s\n",
-				q.ID, when(q.CreatedAt, time.Now()), q.Partition, q.Seq, oneLine(q.Reason, 0), clean(text))
-			return err
+			})
 		},
 	}
 }
@@ -116,23 +99,14 @@ func quarantineReplayCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c, err := a.connect(cmd.Context())
-			if err != nil {
+			return answer(a, cmd, http.MethodPost, "/quarantine/"+id+"/replay", nil, nil, func(out io.Writer, r api.Replayed) error {
+				outcomes := make([]string, len(r.Outcomes))
+				for i, o := range r.Outcomes {
+					outcomes[i] = string(o)
+				}
+				_, err := fmt.Fprintf(out, "Replayed: %s.\n", strings.Join(outcomes, ", "))
 				return err
-			}
-			var r api.Replayed
-			if err := c.ask(cmd.Context(), http.MethodPost, "/quarantine/"+id+"/replay", nil, nil, &r); err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), r)
-			}
-			outcomes := make([]string, len(r.Outcomes))
-			for i, o := range r.Outcomes {
-				outcomes[i] = string(o)
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Replayed: %s.\n", strings.Join(outcomes, ", "))
-			return err
+			})
 		},
 	}
 }

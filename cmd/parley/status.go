@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"runtime"
@@ -20,31 +21,23 @@ func statusCmd(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Say what runs, where, and what is missing",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var s api.Status
-			if err := c.ask(cmd.Context(), http.MethodGet, "/status", nil, nil, &s); err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.json {
-				return printJSON(out, s)
-			}
-			ready := "ready"
-			if !s.Ready {
-				ready = "not ready: " + strings.Join(s.Missing, " ")
-			}
-			_, _ = fmt.Fprintf(out, "Parley %s, started %s: %s\n", s.Version, when(s.Since, time.Now()), ready)
-			t := &table{}
-			t.add("  roles", strings.Join(s.Roles, ", "))
-			for _, name := range slices.Sorted(maps.Keys(s.Places)) {
-				t.add("  "+name, s.Places[name])
-			}
-			return t.print(out)
+			return answer(a, cmd, http.MethodGet, "/status", nil, nil, printStatus)
 		},
 	}
+}
+
+func printStatus(out io.Writer, s api.Status) error {
+	ready := "ready"
+	if !s.Ready {
+		ready = "not ready: " + strings.Join(s.Missing, " ")
+	}
+	_, _ = fmt.Fprintf(out, "Parley %s, started %s: %s\n", s.Version, when(s.Since, time.Now()), ready)
+	t := &table{}
+	t.add("  roles", strings.Join(s.Roles, ", "))
+	for _, name := range slices.Sorted(maps.Keys(s.Places)) {
+		t.add("  "+name, s.Places[name])
+	}
+	return t.print(out)
 }
 
 func versionCmd(*app) *cobra.Command {
@@ -63,22 +56,13 @@ func tenantsCmd(a *app) *cobra.Command {
 		Use:   "tenants",
 		Short: "List tenants",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var page api.List[store.Tenant]
-			if err := c.ask(cmd.Context(), http.MethodGet, "/tenants", nil, nil, &page); err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), page)
-			}
-			t := newTable("NAME", "ID", "SINCE")
-			for _, tenant := range page.Items {
-				t.add(tenant.Name, string(tenant.ID), tenant.CreatedAt.Local().Format("2 Jan 2006"))
-			}
-			return t.print(cmd.OutOrStdout())
+			return answer(a, cmd, http.MethodGet, "/tenants", nil, nil, func(out io.Writer, page api.List[store.Tenant]) error {
+				t := newTable("NAME", "ID", "SINCE")
+				for _, tenant := range page.Items {
+					t.add(tenant.Name, string(tenant.ID), day(tenant.CreatedAt))
+				}
+				return t.print(out)
+			})
 		},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -27,21 +28,11 @@ func tokenAddCmd(a *app) *cobra.Command {
 		Short: "Make a token for a program; prints it once",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var made api.MadeToken
 			in := map[string]any{"name": args[0], "role": role, "scopes": strings.Split(scopes, ","), "days": days}
-			if err := c.ask(cmd.Context(), http.MethodPost, "/tokens", nil, in, &made); err != nil {
+			return answer(a, cmd, http.MethodPost, "/tokens", nil, in, func(out io.Writer, made api.MadeToken) error {
+				_, err := fmt.Fprintf(out, "The token of %s, valid until %s, is not shown again:\n  %s\n", oneLine(made.Name, 60), day(made.ExpiresAt), made.Secret)
 				return err
-			}
-			out := cmd.OutOrStdout()
-			if a.json {
-				return printJSON(out, made)
-			}
-			_, err = fmt.Fprintf(out, "The token of %s, valid until %s, is not shown again:\n  %s\n", oneLine(made.Name, 60), day(made.ExpiresAt), made.Secret)
-			return err
+			})
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", string(inbox.Agent), "what it may do at most: admin, agent or read_only")
@@ -55,38 +46,31 @@ func tokenListCmd(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List tokens",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			tokens, err := all[store.Token](cmd, c, "/tokens")
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), api.List[store.Token]{Items: tokens})
-			}
-			now := time.Now()
-			t := newTable("ID", "NAME", "BEGINS WITH", "ROLE", "SCOPES", "LAST USED", "VALID")
-			for _, tok := range tokens {
-				used := "never"
-				if tok.LastUsedAt != nil {
-					used = when(*tok.LastUsedAt, now)
-				}
-				valid := "until " + day(tok.ExpiresAt)
-				switch {
-				case tok.RevokedAt != nil:
-					valid = "revoked"
-				case tok.ExpiresAt.Before(now):
-					valid = "expired"
-				case tok.User.DisabledAt != nil:
-					valid = "disabled"
-				}
-				t.add(tok.ID, oneLine(tok.Name, 40), tok.Prefix, roleWords(tok.User.Role), strings.Join(tok.Scopes, " "), used, valid)
-			}
-			return t.print(cmd.OutOrStdout())
+			return answerAll(a, cmd, "/tokens", printTokens)
 		},
 	}
+}
+
+func printTokens(out io.Writer, tokens []store.Token) error {
+	now := time.Now()
+	t := newTable("ID", "NAME", "BEGINS WITH", "ROLE", "SCOPES", "LAST USED", "VALID")
+	for _, tok := range tokens {
+		used := "never"
+		if tok.LastUsedAt != nil {
+			used = when(*tok.LastUsedAt, now)
+		}
+		valid := "until " + day(tok.ExpiresAt)
+		switch {
+		case tok.RevokedAt != nil:
+			valid = "revoked"
+		case tok.ExpiresAt.Before(now):
+			valid = "expired"
+		case tok.User.DisabledAt != nil:
+			valid = "disabled"
+		}
+		t.add(tok.ID, oneLine(tok.Name, 40), tok.Prefix, roleWords(tok.User.Role), strings.Join(tok.Scopes, " "), used, valid)
+	}
+	return t.print(out)
 }
 
 func tokenRevokeCmd(a *app) *cobra.Command {

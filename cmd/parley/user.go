@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -28,27 +28,18 @@ func userAddCmd(a *app) *cobra.Command {
 		Short: "Invite somebody; prints the link that lets them in once",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			var link api.Link
 			in := map[string]any{"email": args[0], "role": role}
-			if err := c.ask(cmd.Context(), http.MethodPost, "/invitations", nil, in, &link); err != nil {
-				return err
-			}
-			return a.printLink(cmd, link, fmt.Sprintf("%s joins as %s", args[0], roleWords(link.Role)))
+			return answer(a, cmd, http.MethodPost, "/invitations", nil, in, func(out io.Writer, link api.Link) error {
+				return printLink(out, link, fmt.Sprintf("%s joins as %s", args[0], roleWords(link.Role)))
+			})
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", string(inbox.Agent), "owner, admin, agent or read_only")
 	return cmd
 }
 
-func (a *app) printLink(cmd *cobra.Command, link api.Link, what string) error {
-	if a.json {
-		return printJSON(cmd.OutOrStdout(), link)
-	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "With this link %s. It works once, until %s, and is not shown again:\n  %s\n",
+func printLink(out io.Writer, link api.Link, what string) error {
+	_, err := fmt.Fprintf(out, "With this link %s. It works once, until %s, and is not shown again:\n  %s\n",
 		what, link.ExpiresAt.Local().Format("2 Jan 15:04"), link.Link)
 	return err
 }
@@ -60,50 +51,27 @@ func userListCmd(a *app) *cobra.Command {
 		Use:   "list",
 		Short: "List users",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			users, err := all[store.Account](cmd, c, "/users")
-			if err != nil {
-				return err
-			}
-			if a.json {
-				return printJSON(cmd.OutOrStdout(), api.List[store.Account]{Items: users})
-			}
-			t := newTable("ID", "NAME", "EMAIL", "ROLE", "")
-			for _, u := range users {
-				var notes []string
-				if u.Service {
-					notes = append(notes, "program")
-				}
-				if u.SecondFactor {
-					notes = append(notes, "second factor")
-				}
-				if u.DisabledAt != nil {
-					notes = append(notes, "disabled")
-				}
-				t.add(strconv.FormatInt(u.ID, 10), oneLine(u.Name, 40), u.Email, roleWords(u.Role), strings.Join(notes, ", "))
-			}
-			return t.print(cmd.OutOrStdout())
+			return answerAll(a, cmd, "/users", printUsers)
 		},
 	}
 }
 
-// all reads every page of a list.
-func all[T any](cmd *cobra.Command, c *client, path string) ([]T, error) {
-	items := []T{}
-	query := url.Values{"limit": {"200"}}
-	for {
-		var page api.List[T]
-		if err := c.ask(cmd.Context(), http.MethodGet, path, query, nil, &page); err != nil {
-			return nil, err
+func printUsers(out io.Writer, users []store.Account) error {
+	t := newTable("ID", "NAME", "EMAIL", "ROLE", "")
+	for _, u := range users {
+		var notes []string
+		if u.Service {
+			notes = append(notes, "program")
 		}
-		if items = append(items, page.Items...); page.Next == "" {
-			return items, nil
+		if u.SecondFactor {
+			notes = append(notes, "second factor")
 		}
-		query.Set("cursor", page.Next)
+		if u.DisabledAt != nil {
+			notes = append(notes, "disabled")
+		}
+		t.add(strconv.FormatInt(u.ID, 10), oneLine(u.Name, 40), u.Email, roleWords(u.Role), strings.Join(notes, ", "))
 	}
+	return t.print(out)
 }
 
 // findUser finds a user by id or email address.
@@ -161,11 +129,10 @@ func (a *app) changeUser(cmd *cobra.Command, name string, change map[string]any,
 	if err := c.ask(cmd.Context(), http.MethodPatch, fmt.Sprintf("/users/%d", u.ID), nil, change, &u); err != nil {
 		return err
 	}
-	if a.json {
-		return printJSON(cmd.OutOrStdout(), u)
-	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), words, oneLine(u.Name, 40))
-	return err
+	return show(a, cmd, u, func(out io.Writer, u store.Account) error {
+		_, err := fmt.Fprintf(out, words, oneLine(u.Name, 40))
+		return err
+	})
 }
 
 func userResetCmd(a *app) *cobra.Command {
@@ -186,7 +153,9 @@ func userResetCmd(a *app) *cobra.Command {
 			if err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/users/%d/reset", u.ID), nil, nil, &link); err != nil {
 				return err
 			}
-			return a.printLink(cmd, link, u.Email+" chooses a new password, and sets up the second factor anew")
+			return show(a, cmd, link, func(out io.Writer, link api.Link) error {
+				return printLink(out, link, u.Email+" chooses a new password, and sets up the second factor anew")
+			})
 		},
 	}
 }
