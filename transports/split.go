@@ -9,13 +9,7 @@ import (
 	"parley/events"
 )
 
-// Split is [SplitMessage] for plain text, each file a part of its own.
-func Split(text string, files []File, caps Capabilities) []Part {
-	caps.Album = 0
-	return SplitMessage(text, nil, files, caps)
-}
-
-// SplitMessage turns a message into parts that each fit one provider request of
+// Split turns a message into parts that each fit one provider request of
 // an account with the given capabilities. Entities mark up text, in UTF-16
 // units.
 //
@@ -32,7 +26,7 @@ func Split(text string, files []File, caps Capabilities) []Part {
 // fits one, and goes ahead in parts of its own otherwise. A file of a kind that
 // the account cannot send, or not in this size, is sent as a document if that
 // can be; a file that fits nothing keeps its kind, for Send to refuse in words.
-func SplitMessage(text string, entities []events.Entity, files []File, caps Capabilities) []Part {
+func Split(text string, entities []events.Entity, files []File, caps Capabilities) []Part {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if strings.TrimSpace(text) == "" {
 		text, entities = "", nil

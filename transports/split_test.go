@@ -51,7 +51,7 @@ func TestSplitText(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			caps := transports.Capabilities{MaxText: test.limit, TextUnit: test.unit}
-			if got := texts(transports.Split(test.text, nil, caps)); !slices.Equal(got, test.want) {
+			if got := texts(transports.Split(test.text, nil, nil, caps)); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
@@ -87,7 +87,7 @@ func TestSplitFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			before := slices.Clone(test.files)
 			var got []string
-			for _, p := range transports.Split(test.text, test.files, caps) {
+			for _, p := range transports.Split(test.text, nil, test.files, caps) {
 				s := ":" + p.Text
 				if p.Attachment != nil {
 					s = string(p.Attachment.Kind) + " " + p.Attachment.Name + s
@@ -109,7 +109,7 @@ func TestSplitFiles(t *testing.T) {
 // checkSplit wants parts that fit and lose nothing but white space at the cuts.
 func checkSplit(t *testing.T, text string, limit int, unit transports.TextUnit) {
 	t.Helper()
-	parts := transports.Split(text, nil, transports.Capabilities{MaxText: limit, TextUnit: unit})
+	parts := transports.Split(text, nil, nil, transports.Capabilities{MaxText: limit, TextUnit: unit})
 	rest := strings.ToValidUTF8(text, "\uFFFD")
 	for i, p := range parts {
 		if p.Text == "" || !utf8.ValidString(p.Text) {
@@ -166,7 +166,7 @@ func BenchmarkSplitFits(b *testing.B) {
 	text := strings.Repeat("hello big world ", 20)
 	b.ReportAllocs()
 	for b.Loop() {
-		transports.Split(text, nil, caps)
+		transports.Split(text, nil, nil, caps)
 	}
 }
 
@@ -175,6 +175,6 @@ func BenchmarkSplitLong(b *testing.B) {
 	text := strings.Repeat("hello big wörld 😀 ", 2000)
 	b.ReportAllocs()
 	for b.Loop() {
-		transports.Split(text, nil, caps)
+		transports.Split(text, nil, nil, caps)
 	}
 }

@@ -95,9 +95,9 @@ func abilities(caps transports.Capabilities) inbox.Abilities {
 			if caption {
 				caps := caps
 				caps.MaxText = caps.MaxCaption
-				return len(transports.Split(text, nil, caps)) == 1
+				return len(transports.Split(text, nil, nil, caps)) == 1
 			}
-			return len(transports.Split(text, nil, caps)) == 1
+			return len(transports.Split(text, nil, nil, caps)) == 1
 		},
 	}
 	if caps.ReplyWindow != transports.NoReplyWindow {

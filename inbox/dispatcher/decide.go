@@ -167,7 +167,7 @@ func (d *Dispatcher) split(h *store.Head, caps transports.Capabilities) (message
 		m.mail, m.topic = content.Mail, content.Topic
 		return m, err
 	}
-	parts := transports.SplitMessage(content.Text, content.Entities, files, caps)
+	parts := transports.Split(content.Text, content.Entities, files, caps)
 	if len(parts) == 0 {
 		return message{}, errors.New("There is nothing in the message to send.") //nolint:staticcheck // words for people
 	}

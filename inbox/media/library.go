@@ -41,9 +41,6 @@ func NewLibrary(o LibraryOptions) *Library {
 	return &Library{opts: o, decoding: make(chan struct{}, 1)}
 }
 
-// MaxBytes is the largest file that is kept.
-func (l *Library) MaxBytes() int64 { return l.opts.MaxBytes }
-
 // Upload keeps an agent's file under a name they chose. It fails with Invalid
 // when the file is empty or too large. A file that no message gets is removed
 // after a while.

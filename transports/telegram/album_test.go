@@ -84,7 +84,7 @@ func TestSplitForTelegram(t *testing.T) {
 		*file(events.Photo, "1", "x"), *file(events.Video, "2", "x"), *file(events.Document, "3", "x"),
 		*file(events.Document, "4", "x"), *file(events.Voice, "5", "x"), *file(events.Audio, "6", "x"), *file(events.Audio, "7", "x"),
 	}
-	parts := transports.SplitMessage("caption", nil, files, caps)
+	parts := transports.Split("caption", nil, files, caps)
 	want := []int{2, 2, 1, 2}
 	if len(parts) != len(want) {
 		t.Fatalf("%d parts, want %d", len(parts), len(want))

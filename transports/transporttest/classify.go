@@ -31,11 +31,6 @@ const (
 	unsupported
 )
 
-// String names the verdict.
-func (v verdict) String() string {
-	return [...]string{"lost", "stored", "refused", "unsupported"}[v]
-}
-
 // maxParse is how long reading one payload may take. It is far more than any
 // takes, and far less than a provider waits.
 const maxParse = 10 * time.Second

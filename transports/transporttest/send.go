@@ -181,7 +181,7 @@ func (h Harness) split(t *testing.T) {
 		} {
 			var all strings.Builder
 			left := 0
-			for i, part := range transports.Split(text, files, caps) {
+			for i, part := range transports.Split(text, nil, files, caps) {
 				limit := caps.MaxText
 				if part.Attachment != nil {
 					limit = caps.MaxCaption
