@@ -40,9 +40,11 @@ const (
 // Actor is who does something, and from where, for the audit log.
 type Actor struct {
 	Kind ActorKind
-	// ID is the user's or token's, empty for the others; Name is for people.
+	// ID is the user's or token's; an operator's is the number of their account
+	// on the server's machine. Name is for people.
 	ID, Name string
-	// Address is the IP address that the request came from, empty on the socket.
-	Address   string
-	RequestID string
+	// Address is the IP address that the request came from, empty on the socket;
+	// UserAgent the program that it says it is.
+	Address, UserAgent string
+	RequestID          string
 }

@@ -20,7 +20,7 @@ func TestAuditLogIsAppendOnly(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	seedTenant(s, tenantA)
-	for _, role := range []string{owner, api, worker} {
+	for _, role := range []string{owner, api, worker, backup} {
 		for _, sql := range []string{
 			"UPDATE parley_audit_log SET action = 'other'", "DELETE FROM parley_audit_log", "TRUNCATE parley_audit_log",
 		} {

@@ -9,7 +9,7 @@ import (
 	"parley/store/storetest"
 )
 
-// A backup is made by an ordinary role: as the worker, who sees every tenant. A
+// A backup is made by an ordinary role: as the role parley_backup, which sees every tenant. A
 // restored database is the same, though its keys were created in another order.
 func TestDumpAndRestore(t *testing.T) {
 	t.Parallel()
@@ -21,12 +21,12 @@ func TestDumpAndRestore(t *testing.T) {
 	for name, restore := range map[string]func(t *testing.T, to string){
 		"plain": func(t *testing.T, to string) {
 			file := filepath.Join(t.TempDir(), "parley.sql")
-			run(t, "pg_dump", "--role=parley_worker", "--enable-row-security", "--file", file, from)
+			run(t, "pg_dump", "--role=parley_backup", "--enable-row-security", "--file", file, from)
 			run(t, "psql", "--no-psqlrc", "--quiet", "--single-transaction", "--set", "ON_ERROR_STOP=1", "--file", file, to)
 		},
 		"custom": func(t *testing.T, to string) {
 			file := filepath.Join(t.TempDir(), "parley.dump")
-			run(t, "pg_dump", "--role=parley_worker", "--enable-row-security", "--format=custom", "--file", file, from)
+			run(t, "pg_dump", "--role=parley_backup", "--enable-row-security", "--format=custom", "--file", file, from)
 			run(t, "pg_restore", "--exit-on-error", "--dbname", to, file)
 		},
 	} {

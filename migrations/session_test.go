@@ -19,6 +19,7 @@ const (
 	owner  = "owner"
 	worker = "parley_worker"
 	api    = "parley_api"
+	backup = "parley_backup"
 )
 
 // SQLSTATEs the database refuses with.
@@ -45,7 +46,16 @@ func open(t testing.TB) *session {
 
 func connect(t testing.TB, url string) *session {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return connectConfig(t, cfg)
+}
+
+func connectConfig(t testing.TB, cfg *pgx.ConnConfig) *session {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,10 +58,12 @@ func TestWallsCheckerComplains(t *testing.T) {
 			"function of the owner", "CREATE FUNCTION parley_f() RETURNS bigint LANGUAGE sql SECURITY DEFINER RETURN 1",
 			"function parley_f",
 		},
-		{"worker cannot see", "REVOKE SELECT ON crm_clients FROM parley_worker", "worker cannot read: crm_clients"},
+		{"worker cannot see", "REVOKE SELECT ON crm_clients FROM parley_worker", "cannot read: parley_worker crm_clients"},
+		{"backup cannot see", "REVOKE SELECT ON parley_leases FROM parley_backup", "cannot read: parley_backup parley_leases"},
+		{"backup writes", "GRANT UPDATE (data) ON parley_facts TO parley_backup", "backup can write: parley_facts"},
 		{
 			"API owns a table", "GRANT CREATE ON SCHEMA public TO parley_api; ALTER TABLE crm_clients OWNER TO parley_api",
-			"object of the API or the worker: crm_clients",
+			"object of the API, the worker or the backup: crm_clients",
 		},
 		{"API reads the erasures", "GRANT SELECT ON parley_erasures TO parley_api", "API can read: parley_erasures"},
 	} {
@@ -80,14 +82,21 @@ func TestWallsCheckerComplains(t *testing.T) {
 // written by another. Every tenant table must have rows of tenantA and tenantB.
 func checkWalls(s *session) []string {
 	s.t.Helper()
+	return checkWallsOf(s, tenantTables(s)...)
+}
+
+// checkWallsOf tries these tables only; the catalog is looked at as a whole.
+func checkWallsOf(s *session, tables ...string) []string {
+	s.t.Helper()
 	c := &wallChecker{s: s}
 	s.undone(func() {
 		s.act(owner, "")
 		c.catalog()
-		for _, table := range tenantTables(s) {
+		for _, table := range tables {
 			c.reads(table)
 			c.writes(table)
 		}
+		c.appendOnly()
 	})
 	return c.complaints
 }
@@ -122,20 +131,30 @@ func (c *wallChecker) catalog() {
 	}
 	for what, sql := range map[string]string{
 		"policy that parley_isolate did not make": `SELECT polrelid::regclass || '.' || polname FROM pg_policy
-			WHERE polname NOT IN ('parley_tenant', 'parley_worker') OR NOT polpermissive OR polcmd <> '*'`,
+			WHERE polname NOT IN ('parley_tenant', 'parley_worker', 'parley_backup') OR NOT polpermissive
+			   OR polcmd <> CASE polname WHEN 'parley_backup' THEN 'r' ELSE '*' END`,
 		"view that does not check as its reader": `SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
 			AND (relkind = 'm' OR relkind = 'v' AND NOT coalesce('security_invoker=true' = ANY (reloptions), false))`,
 		"role that row security does not bind": `SELECT rolname FROM pg_roles
 			WHERE (rolname LIKE 'parley\_%' OR rolname = current_user) AND (rolsuper OR rolbypassrls)`,
 		"role that may become a stronger one": `SELECT m.rolname || ' → ' || g.rolname FROM pg_roles m, pg_roles g
-			WHERE m.rolname IN ('parley_api', 'parley_worker') AND m.oid <> g.oid AND pg_has_role(m.oid, g.oid, 'MEMBER')`,
-		"object of the API or the worker": `SELECT relname FROM pg_class
-			WHERE relnamespace = 'public'::regnamespace AND relowner IN ('parley_api'::regrole, 'parley_worker'::regrole)`,
-		// Or its rows are missing in a backup that the worker makes.
-		"table or sequence that the worker cannot read": `SELECT relname FROM pg_class
+			WHERE m.rolname IN ('parley_api', 'parley_worker', 'parley_backup') AND m.oid <> g.oid AND pg_has_role(m.oid, g.oid, 'MEMBER')`,
+		"role that may log in": `SELECT rolname FROM pg_roles
+			WHERE rolname IN ('parley_api', 'parley_worker', 'parley_backup') AND (rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication)`,
+		"object of the API, the worker or the backup": `SELECT relname FROM pg_class
+			WHERE relnamespace = 'public'::regnamespace AND relowner IN ('parley_api'::regrole, 'parley_worker'::regrole, 'parley_backup'::regrole)`,
+		// Or its rows are missing in a backup.
+		"table or sequence that the worker or the backup cannot read": `SELECT r || ' ' || relname FROM pg_class, unnest('{parley_worker,parley_backup}'::text[]) r
 			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S') AND CASE relkind
-			      WHEN 'S' THEN NOT has_sequence_privilege('parley_worker', oid, 'SELECT')
-			      ELSE NOT has_table_privilege('parley_worker', oid, 'SELECT') END`,
+			      WHEN 'S' THEN NOT has_sequence_privilege(r, oid, 'SELECT')
+			      ELSE NOT has_table_privilege(r, oid, 'SELECT') END`,
+		"table that the backup can write": `SELECT relname FROM pg_class
+			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+			  AND (has_table_privilege('parley_backup', oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER, REFERENCES')
+			       OR has_any_column_privilege('parley_backup', oid, 'INSERT, UPDATE, REFERENCES'))`,
+		"log that somebody can change": `SELECT r || ' ' || p FROM unnest('{parley_api,parley_worker,parley_backup}'::text[]) r,
+			     unnest('{UPDATE,DELETE,TRUNCATE}'::text[]) p
+			WHERE has_table_privilege(r, 'parley_audit_log', p) OR p = 'UPDATE' AND has_any_column_privilege(r, 'parley_audit_log', p)`,
 		"table of all tenants that the API can read": `SELECT relname FROM pg_class
 			WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relrowsecurity
 			  AND has_table_privilege('parley_api', oid, 'SELECT')`,
@@ -167,6 +186,7 @@ func (c *wallChecker) reads(table string) {
 		{owner, "", ""},
 		{owner, tenantA, tenantA},
 		{worker, "", tenantA + " " + tenantB},
+		{backup, "", tenantA + " " + tenantB},
 	} {
 		c.s.undone(func() {
 			c.s.act(test.role, test.tenant)
@@ -211,6 +231,24 @@ func (c *wallChecker) writes(table string) {
 				_, err := c.s.conn.Exec(c.s.t.Context(), sql, *row)
 				if sqlState(err) != stateForbidden {
 					c.complain("%s as %s: %s of another tenant's row: %v", table, role, what, err)
+				}
+			})
+		}
+	}
+}
+
+// appendOnly tries to change the audit log as whoever could: its owner, who is
+// bound by triggers, and the worker, who sees it all.
+func (c *wallChecker) appendOnly() {
+	c.s.t.Helper()
+	for _, role := range []string{owner, worker, api, backup} {
+		for _, sql := range []string{
+			"UPDATE parley_audit_log SET action = 'other'", "DELETE FROM parley_audit_log", "TRUNCATE parley_audit_log",
+		} {
+			c.s.undone(func() {
+				c.s.act(role, tenantA)
+				if _, err := c.s.conn.Exec(c.s.t.Context(), sql); sqlState(err) != stateForbidden {
+					c.complain("audit log as %s: %s: %v", role, sql, err)
 				}
 			})
 		}

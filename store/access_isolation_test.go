@@ -213,6 +213,10 @@ func reaches() map[string]func(f *foreign) {
 			l, err := f.db.AuditLog(f.Context(), f.tenant, 0, 10)
 			f.none("AuditLog", len(l), err)
 		},
+		"AuditLogSince": func(f *foreign) {
+			l, err := f.db.AuditLogSince(f.Context(), f.tenant, store.AuditSince{Limit: 10})
+			f.none("AuditLogSince", len(l), err)
+		},
 
 		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
 	}

@@ -23,6 +23,7 @@ type AuditEntry struct {
 	TargetKind string          `db:"target_kind" json:"target_kind,omitempty"`
 	TargetID   string          `db:"target_id" json:"target_id,omitempty"`
 	Address    string          `db:"address" json:"address,omitempty" doc:"From where."`
+	UserAgent  string          `db:"user_agent" json:"user_agent,omitempty" doc:"With which program, as it says itself."`
 	RequestID  string          `db:"request_id" json:"request_id,omitempty"`
 	Detail     json.RawMessage `db:"detail" json:"detail,omitempty"`
 }
@@ -47,14 +48,16 @@ func appendAudit(ctx context.Context, tx pgx.Tx, by inbox.Actor, e NewAuditEntry
 		e.Detail = map[string]any{}
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO parley_audit_log
-		(actor_kind, actor_id, actor_name, action, target_kind, target_id, address, request_id, detail)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		by.Kind, by.ID, by.Name, e.Action, e.TargetKind, e.TargetID, by.Address, by.RequestID, e.Detail)
+		(actor_kind, actor_id, actor_name, action, target_kind, target_id, address, user_agent, request_id, detail)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		by.Kind, by.ID, by.Name, e.Action, e.TargetKind, e.TargetID, by.Address, by.UserAgent, by.RequestID, e.Detail)
 	if err != nil {
 		return fmt.Errorf("noting it in the audit log: %w", err)
 	}
 	return nil
 }
+
+const auditColumns = "id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, address, user_agent, request_id, detail"
 
 // AuditLog lists what was done in a tenant, newest first, before an id (0: from
 // the newest).
@@ -63,8 +66,45 @@ func (db *DB) AuditLog(ctx context.Context, tenant events.TenantID, before int64
 		return nil, err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, `SELECT id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, address, request_id, detail
+		rows, _ := tx.Query(ctx, `SELECT `+auditColumns+`
 			FROM parley_audit_log WHERE $1 = 0 OR id < $1 ORDER BY tenant_id, id DESC LIMIT $2`, before, limit)
+		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[AuditEntry])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	return list, nil
+}
+
+// AuditSince is what an export reads next.
+type AuditSince struct {
+	// After is the id of the last entry that was read, 0 from the first on.
+	After int64
+	// From and Until bound when it was done; zero times bound nothing. Until
+	// itself is not included.
+	From, Until time.Time
+	Limit       int
+}
+
+// AuditLogSince lists what was done in a tenant, oldest first. Ids are given in
+// the order in which transactions began to write: one that commits late may come
+// with an id that was passed already, so who follows the log starts a little
+// before where they ended.
+func (db *DB) AuditLogSince(ctx context.Context, tenant events.TenantID, s AuditSince) (list []AuditEntry, err error) {
+	if err := validTenant(tenant); err != nil {
+		return nil, err
+	}
+	bound := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		return &t
+	}
+	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `SELECT `+auditColumns+`
+			FROM parley_audit_log WHERE id > $1 AND ($2::timestamptz IS NULL OR at >= $2) AND ($3::timestamptz IS NULL OR at < $3)
+			ORDER BY tenant_id, id LIMIT $4`, s.After, bound(s.From), bound(s.Until), s.Limit)
 		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[AuditEntry])
 		return err
 	})

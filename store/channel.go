@@ -48,6 +48,7 @@ func (db *DB) CreateChannel(ctx context.Context, ch events.Channel, account stri
 		settings = []byte("{}")
 	}
 	err = db.inTenant(ctx, ch.Tenant, func(tx pgx.Tx) error {
+		aim(ctx, ch.ID)
 		if err := channelIsNew(ctx, tx, ch, account); err != nil {
 			return err
 		}
@@ -209,6 +210,7 @@ func (db *DB) oneChannel(ctx context.Context, tenant events.TenantID, id events.
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, sql, append([]any{id}, args...)...)
 		c, err = pgx.CollectExactlyOneRow(rows, scanChannel)
+		aim(ctx, id)
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"parley/events"
 	"parley/migrations"
 	"parley/store"
 	"parley/store/storetest"
@@ -109,8 +111,8 @@ func TestMigrateWithoutCreateRole(t *testing.T) {
 	// Roles are the whole server's, so dropping them needs one of this test's own.
 	admin := storetest.NewServer(t).URL()
 	execAll(t, admin,
-		"DROP OWNED BY parley_api, parley_worker",
-		"DROP ROLE parley_api, parley_worker",
+		"DROP OWNED BY parley_api, parley_worker, parley_backup",
+		"DROP ROLE parley_api, parley_worker, parley_backup",
 		"CREATE ROLE plain LOGIN NOCREATEROLE PASSWORD 'secret'",
 		"GRANT plain TO parley",
 		"CREATE DATABASE plain OWNER plain")
@@ -120,17 +122,51 @@ func TestMigrateWithoutCreateRole(t *testing.T) {
 	}
 	plain.User, plain.Path = url.UserPassword("plain", "secret"), "/plain"
 
-	_, err = store.Migrate(t.Context(), plain.String())
-	if err == nil {
-		t.Fatal("migrated without the right to create roles")
+	// Each migration that needs a role says so.
+	for advised := 0; ; advised++ {
+		_, err = store.Migrate(t.Context(), plain.String())
+		if err == nil && advised > 0 {
+			break
+		}
+		if err == nil || advised > 5 {
+			t.Fatalf("migrated without the right to create roles, or never: %v", err)
+		}
+		words, sql, found := strings.Cut(err.Error(), "CREATE ROLE")
+		if !found || !strings.Contains(words, "Let an administrator run") || !strings.Contains(words, "role plain may neither") {
+			t.Fatalf("no advice in %v", err)
+		}
+		execAll(t, admin, "CREATE ROLE"+strings.TrimSuffix(sql[:strings.LastIndex(sql, ";")], ";"))
 	}
-	words, sql, found := strings.Cut(err.Error(), "CREATE ROLE")
-	if !found || !strings.Contains(words, "Let an administrator run") || !strings.Contains(words, "role plain may neither") {
-		t.Fatalf("no advice in %v", err)
+	worksFor(t, plain.String())
+}
+
+// worksFor makes two tenants through a database whose owner may nothing but own
+// it: each sees its own, and a worker both.
+func worksFor(t *testing.T, url string) {
+	t.Helper()
+	db, err := store.Open(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	execAll(t, admin, "CREATE ROLE"+strings.TrimSuffix(sql[:strings.LastIndex(sql, ";")], ";"))
-	if _, err := store.Migrate(t.Context(), plain.String()); err != nil {
-		t.Errorf("after following the advice: %v", err)
+	defer db.Close()
+	for i, name := range []string{"Acme", "Bakery"} {
+		tenant, err := db.CreateTenant(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := events.ChannelID(uuid.NewString())
+		if _, err := db.CreateChannel(t.Context(), events.Channel{
+			ID: id, Tenant: tenant.ID, Transport: events.Telegram, Name: "Shop", Mode: events.Polling,
+			WebhookPath: strings.Repeat(string(rune('a'+i)), 40), Sealed: []byte("s"),
+		}, ""); err != nil {
+			t.Fatal(err)
+		}
+		if own, err := db.Channels(t.Context(), tenant.ID); err != nil || len(own) != 1 || own[0].ID != id {
+			t.Errorf("%s has %+v, %v", name, own, err)
+		}
+	}
+	if all, err := db.AllChannels(t.Context()); err != nil || len(all) != 2 {
+		t.Errorf("a worker sees %+v, %v", all, err)
 	}
 }
 

@@ -141,6 +141,7 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 		if err != nil {
 			return inbox.Message{}, err
 		}
+		unnoted(ctx)
 		return messageByID(ctx, tx, first)
 	}
 	if chat.blocked {
@@ -188,6 +189,7 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 	if err != nil {
 		return inbox.Message{}, err
 	}
+	aim(ctx, id)
 	d := newDelivery{
 		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address, Template: r.Template,
 	}

@@ -39,9 +39,6 @@ type NewSession struct {
 	UserAgent  string
 }
 
-// maxUserAgent bounds what a browser may say of itself, in characters.
-const maxUserAgent = 200
-
 // touchEvery is how exactly the last use of a session or token is known.
 const touchEvery = "1 minute"
 
@@ -56,8 +53,8 @@ func (db *DB) StartSession(ctx context.Context, tenant events.TenantID, by inbox
 			return err
 		}
 		if err := tx.QueryRow(ctx, `INSERT INTO parley_sessions (user_id, hash, user_agent, address, expires_at, idle)
-			VALUES ($1, $2, left($3, $4), $5, now() + $6, $7) RETURNING id::text`,
-			n.User, n.Hash[:], n.UserAgent, maxUserAgent, by.Address, n.Life, n.Idle).Scan(&id); err != nil {
+			VALUES ($1, $2, $3, $4, now() + $5, $6) RETURNING id::text`,
+			n.User, n.Hash[:], CutUserAgent(n.UserAgent), by.Address, n.Life, n.Idle).Scan(&id); err != nil {
 			return err
 		}
 		return appendAudit(ctx, tx, by, NewAuditEntry{Action: "session.start", TargetKind: "user", TargetID: strconv.FormatInt(n.User, 10)})

@@ -111,14 +111,26 @@ func (db *DB) PoolStats() []PoolStat {
 	return []PoolStat{stat("worker", db.worker), stat("api", db.api)}
 }
 
-// inTenant runs f in a transaction that sees tenant and nothing else.
+// inTenant runs f in a transaction that sees tenant and nothing else, and in which
+// the context's note is written, if f writes anything.
 func (db *DB) inTenant(ctx context.Context, tenant events.TenantID, f func(pgx.Tx) error) error {
-	return pgx.BeginFunc(ctx, db.api, func(tx pgx.Tx) error {
+	var note *Note
+	written := false
+	err := pgx.BeginFunc(ctx, db.api, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT set_config('parley.tenant', $1, true)", string(tenant)); err != nil {
 			return err
 		}
-		return f(tx)
+		err := f(tx)
+		if note = pendingNote(ctx); err != nil || note == nil {
+			return err
+		}
+		written, err = note.write(ctx, tx)
+		return err
 	})
+	if err == nil && written {
+		note.kept.Store(true)
+	}
+	return err
 }
 
 // asWorker runs f in a transaction that sees every tenant.

@@ -136,6 +136,7 @@ func (c *client) open(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("User-Agent", "parley/"+version) // for the audit log
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json") // unless header says otherwise
 	}

@@ -73,7 +73,7 @@ func listenTCP(ctx context.Context, addr, flag string) (net.Listener, error) {
 func (s *server) serve(l net.Listener, h http.Handler) (stop func(context.Context)) {
 	srv := &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaderBytes,
+		MaxHeaderBytes: maxHeaderBytes, ConnContext: fromPeer,
 	}
 	s.work.Go(func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -55,13 +55,23 @@ func Public(o Options) http.Handler {
 	})
 }
 
+type operatorKey struct{}
+
+// ByOperator returns the context of a connection that an account of the server's
+// machine made, as the kernel says: its number and name.
+func ByOperator(ctx context.Context, id, name string) context.Context {
+	return context.WithValue(ctx, operatorKey{}, inbox.Actor{ID: id, Name: name})
+}
+
 // asOperator lets whoever gets there act as the operator.
 func asOperator(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := requestID(w)
-		h.ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Principal{
-			Actor: inbox.Actor{Kind: inbox.Operator, Name: "operator", RequestID: id}, Role: inbox.Owner,
-		})))
+		by, known := r.Context().Value(operatorKey{}).(inbox.Actor)
+		if !known {
+			by.Name = "operator"
+		}
+		by.Kind, by.RequestID, by.UserAgent = inbox.Operator, requestID(w), store.CutUserAgent(r.UserAgent())
+		h.ServeHTTP(w, r.WithContext(access.With(r.Context(), access.Principal{Actor: by, Role: inbox.Owner})))
 	})
 }
 
@@ -97,7 +107,7 @@ func identify(o Options, log *slog.Logger, next http.Handler) http.Handler {
 			}
 			// A cookie that is no longer good is no obstacle to logging in.
 		}
-		p.Address, p.RequestID = address, id
+		p.Address, p.UserAgent, p.RequestID = address, store.CutUserAgent(r.UserAgent()), id
 		ctx := access.With(r.Context(), p)
 		if text, given := credential(r, o.HTTPS); given && p.Tenant != "" {
 			ctx = context.WithValue(ctx, recheckKey{}, recheck(func(ctx context.Context) (access.Principal, bool, error) {
@@ -150,7 +160,7 @@ func unauthorized(w http.ResponseWriter, words string) *Problem {
 }
 
 // authorize keeps an operation's rule, before anything of its input is looked
-// at, and notes in the audit log what was done.
+// at, and has the audit log note what is done.
 func (a *api) authorize(hctx huma.Context, next func(huma.Context)) {
 	op := hctx.Operation()
 	rule := ruleOf(op)
@@ -167,10 +177,10 @@ func (a *api) authorize(hctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, pr)
 		return
 	}
-	next(hctx)
-	if rule.log != "" && hctx.Status() < http.StatusBadRequest {
-		a.note(hctx, rule.log, p)
+	if rule.log != "" {
+		hctx = noting(hctx, rule.log, p)
 	}
+	next(hctx)
 }
 
 func whoIs(p access.Principal) string {
@@ -190,25 +200,16 @@ func needs(r access.Rule) string {
 	return fmt.Sprintf("It takes the role %s or more, and of a token the scope %s.", r.Role, r.Scope)
 }
 
-// note writes what was done to the audit log, for operations that do not do so
-// in their own transaction.
-func (a *api) note(hctx huma.Context, action string, p access.Principal) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(hctx.Context()), 5*time.Second)
-	defer cancel()
-	tenant, err := a.tenant(ctx, ForTenant{Tenant: hctx.Header("Parley-Tenant")})
-	if err == nil {
-		e := store.NewAuditEntry{Action: action}
-		e.TargetKind, _, _ = strings.Cut(action, ".")
-		for _, param := range hctx.Operation().Parameters {
-			if param.In == "path" {
-				e.TargetID = hctx.Param(param.Name)
-			}
+// noting has what an operation changes noted in the transaction that changes it.
+func noting(hctx huma.Context, action string, p access.Principal) huma.Context {
+	e := store.NewAuditEntry{Action: action}
+	e.TargetKind, _, _ = strings.Cut(action, ".")
+	for _, param := range hctx.Operation().Parameters {
+		if param.In == "path" {
+			e.TargetID = hctx.Param(param.Name)
 		}
-		err = a.Desk.Store.AppendAudit(ctx, tenant, p.Actor, e)
 	}
-	if err != nil {
-		a.log.ErrorContext(ctx, "not noted in the audit log", "action", action, "request", p.RequestID, "error", err)
-	}
+	return huma.WithContext(hctx, store.WithNote(hctx.Context(), &store.Note{By: p.Actor, Entry: e}))
 }
 
 // tenantOf is the tenant of who asks. Another one's name is not found, whether or

@@ -65,7 +65,7 @@ func (w *publicWorld) readings(tw *tenantWorld) map[string]string {
 	all := map[string]string{}
 	for id, op := range operations() {
 		rule := api.Rules()[id]
-		if op.Method != http.MethodGet || rule.Operator || id == "stream" || id == "download-thumbnail" {
+		if op.Method != http.MethodGet || rule.Operator || id == "stream" || id == "download-thumbnail" || id == "export-audit-log" {
 			continue
 		}
 		res := w.ask(tw.session, op.Method, w.fill(op, tw), "", 200, nil)
@@ -124,14 +124,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 			case res.StatusCode >= 400:
 				t.Errorf("%s does not work at all: %d %s", id, res.StatusCode, res.body)
 			}
-			for what, secret := range map[string]string{
-				"tenant": string(w.a.tenant.ID), "message": w.a.plainText, "owner": w.a.owner.Email,
-				"channel": string(w.a.channel.ID), "token": w.a.token, "invitation": w.a.invitation,
-			} {
-				if strings.Contains(strings.ReplaceAll(res.body, path, ""), secret) && !strings.Contains(path, secret) {
-					t.Errorf("%s shows another tenant's %s: %s", id, what, res.body)
-				}
-			}
+			w.tellsNothing(id, w.a, answer{res.Response, strings.ReplaceAll(res.body, path, "")}, path)
 		}
 	}
 	for id, body := range w.readings(w.a) {

@@ -10,8 +10,9 @@ import (
 // operationRule is an operation's rule, and what of it is noted.
 type operationRule struct {
 	access.Rule
-	// log is the action in the audit log, for operations that do not write it
-	// themselves; empty for those that change nothing.
+	// log is the action in the audit log, which the store writes with what the
+	// operation changes; empty for operations whose store methods name it
+	// themselves, and for those that change nothing.
 	log string
 }
 
@@ -45,7 +46,7 @@ func rules() map[string]operationRule {
 		"download":           allow(inbox.ReadOnly, access.ReadChats),
 		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),
 		"stream":             allow(inbox.ReadOnly, access.ReadChats),
-		"reply":              allow(inbox.Agent, access.WriteChats),
+		"reply":              allow(inbox.Agent, access.WriteChats).noted("message.reply"),
 		"read-chat":          allow(inbox.Agent, access.WriteChats),
 		"upload":             allow(inbox.Agent, access.WriteChats),
 		"refetch":            allow(inbox.Agent, access.WriteChats).noted("message.refetch"),
@@ -84,6 +85,7 @@ func rules() map[string]operationRule {
 		"add-token":         allow(inbox.Admin, access.WriteUsers),
 		"revoke-token":      allow(inbox.Admin, access.WriteUsers),
 		"list-audit-log":    allow(inbox.Admin, access.ReadAudit),
+		"export-audit-log":  allow(inbox.Admin, access.ReadAudit),
 	}
 }
 

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -99,23 +98,5 @@ func (a *api) tokens(h huma.API) {
 			return nothing{}, err
 		}
 		return nothing{}, a.Desk.Store.RevokeToken(ctx, tenant, access.From(ctx).Actor, in.ID)
-	})
-	type listAudit struct {
-		ForTenant
-		Paged
-	}
-	handle(a, h, huma.Operation{
-		OperationID: "list-audit-log", Method: http.MethodGet, Path: "/api/v1/audit-log", Summary: "List who did what, the newest first",
-	}, func(ctx context.Context, in *listAudit) (List[store.AuditEntry], error) {
-		tenant, err := a.tenant(ctx, in.ForTenant)
-		if err != nil {
-			return List[store.AuditEntry]{}, err
-		}
-		before, err := numbered(in.Cursor)
-		if err != nil {
-			return List[store.AuditEntry]{}, err
-		}
-		es, err := a.Desk.Store.AuditLog(ctx, tenant, before, in.Limit+1)
-		return page(es, in.Limit, func(e store.AuditEntry) string { return strconv.FormatInt(e.ID, 10) }), err
 	})
 }

@@ -224,7 +224,7 @@ func (w *publicWorld) send(who, method, path, body string, header ...string) ans
 		w.Fatal(err)
 	}
 	defer res.Body.Close()
-	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+	if method != http.MethodHead && strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		line := make([]byte, len(": parley\n\n")) // the rest never ends
 		if _, err := io.ReadFull(res.Body, line); err != nil {
 			w.Fatal(err)

@@ -99,6 +99,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.users(h)
 	a.invitations(h)
 	a.tokens(h)
+	a.auditLog(h)
 	return h.OpenAPI()
 }
 

@@ -15,6 +15,15 @@ func Rules() map[string]access.Rule {
 	return list
 }
 
+// Noted are the actions that the store notes with what an operation changes.
+func Noted() map[string]string {
+	list := map[string]string{}
+	for id, r := range rules() {
+		list[id] = r.log
+	}
+	return list
+}
+
 // SessionCookie is the cookie of a session.
 func SessionCookie(https bool, value string) http.Cookie {
 	return (&api{Options: Options{HTTPS: https}}).cookie(value)

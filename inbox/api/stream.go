@@ -77,6 +77,9 @@ func (a *api) streams(h huma.API) {
 				return
 			}
 			defer facts.Close()
+			if hctx.Method() == http.MethodHead {
+				return // nothing of it would ever be sent
+			}
 			ctx, stop := context.WithCancel(hctx.Context())
 			defer stop()
 			defer context.AfterFunc(a.Stop, stop)()

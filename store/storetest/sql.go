@@ -45,3 +45,13 @@ func asWorker(t testing.TB, url string, f func(context.Context, *pgx.Conn) error
 		t.Fatal("storetest: ", err)
 	}
 }
+
+// ExecAsOwner runs statements as the owner of the tables, whom their walls bind.
+func ExecAsOwner(t testing.TB, url string, statements ...string) {
+	t.Helper()
+	for _, sql := range statements {
+		if err := execute(url, sql); err != nil {
+			t.Fatalf("storetest: %s: %v", sql, err)
+		}
+	}
+}
