@@ -1,4 +1,5 @@
--- What following along needs: streams hear at once that their credential ended.
+-- What following along and finding again need: streams hear at once that their
+-- credential ended; the words of messages and clients, beside them.
 
 -- +goose Up
 -- Wakes whoever holds a stream open for the tenant; they look for themselves.
@@ -17,7 +18,185 @@ CREATE TRIGGER parley_access_changed AFTER UPDATE OF revoked_at ON parley_tokens
 CREATE TRIGGER parley_access_changed AFTER UPDATE OF role, disabled_at ON core_users
     FOR EACH ROW EXECUTE FUNCTION parley_access_changed();
 
+
+-- The words of each message, to find it by. Not an index on the messages: what is
+-- written there is paid for by each message that comes in. A worker fills this
+-- table behind them, and an edit tells it to look again.
+--
+-- words has the text's lexemes without their places, and one for each block of ids
+-- that the row is in, so that the newest matches of one tenant are found without
+-- touching the others: see parley_find.
+CREATE TABLE parley_message_words (
+    id        bigint   PRIMARY KEY,
+    tenant_id uuid     NOT NULL DEFAULT parley_tenant(),
+    words     tsvector NOT NULL,
+    CONSTRAINT parley_message_words_message FOREIGN KEY (tenant_id, id)
+        REFERENCES crm_chat_messages (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX parley_message_words_gin ON parley_message_words USING gin (words) WITH (gin_pending_list_limit = 512);
+
+-- The trigrams of each client's names, numbers and addresses.
+CREATE TABLE parley_client_words (
+    id        integer  PRIMARY KEY,
+    tenant_id uuid     NOT NULL DEFAULT parley_tenant(),
+    words     tsvector NOT NULL,
+    CONSTRAINT parley_client_words_client FOREIGN KEY (tenant_id, id)
+        REFERENCES crm_clients (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX parley_client_words_gin ON parley_client_words USING gin (words) WITH (gin_pending_list_limit = 512);
+
+-- What changed since its words were written. Rows come and go; the worker reads
+-- what is true when it looks.
+CREATE TABLE parley_words_stale (
+    seq        bigserial PRIMARY KEY,
+    tenant_id  uuid      NOT NULL DEFAULT parley_tenant(),
+    message_id bigint,
+    client_id  integer,
+    CONSTRAINT parley_words_stale_one CHECK (num_nonnulls(message_id, client_id) = 1),
+    CONSTRAINT parley_words_stale_message FOREIGN KEY (tenant_id, message_id)
+        REFERENCES crm_chat_messages (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT parley_words_stale_client FOREIGN KEY (tenant_id, client_id)
+        REFERENCES crm_clients (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX parley_words_stale_message ON parley_words_stale (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX parley_words_stale_client ON parley_words_stale (client_id) WHERE client_id IS NOT NULL;
+CALL parley_isolate('parley_words_stale');
+GRANT INSERT ON parley_words_stale TO parley_api;
+
+-- How far the worker is, by sequence of ids. Ids become visible out of order: up to
+-- target all are there or never will be once no transaction before horizon runs.
+CREATE TABLE parley_words_progress (
+    source     text        PRIMARY KEY,
+    done       bigint      NOT NULL DEFAULT 0,
+    target     bigint      NOT NULL DEFAULT 0,
+    horizon    bigint      NOT NULL DEFAULT 0,
+    noted_at   timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO parley_words_progress (source) VALUES ('crm_chat_messages'), ('crm_clients'), ('crm_client_contacts');
+GRANT SELECT, UPDATE ON parley_words_progress TO parley_worker;
+
+-- The lexeme of a block of ids of a tenant; no text has it, for it begins with a
+-- control character. Two that are hashed alike cost time and no more.
+CREATE FUNCTION parley_block(tenant uuid, level integer, block bigint) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN E'\x01' || left(md5(tenant::text || ' ' || level || ' ' || block), 11);
+
+-- The blocks that an id is in: of 8,192, 65,536 and 524,288 ids.
+CREATE FUNCTION parley_blocks(tenant uuid, id bigint) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN array_to_tsvector(ARRAY[parley_block(tenant, 13, id >> 13), parley_block(tenant, 16, id >> 16), parley_block(tenant, 19, id >> 19)]);
+
+-- What of a message is searched: its text, and a mail's subject. More than 100,000
+-- characters would be more than a tsvector holds.
+CREATE FUNCTION parley_message_text(message text, content jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN left(concat_ws(E'\n', content->>'subject', message), 100000);
+
+-- The trigrams of a text, with the beginnings of its words, in lower case.
+CREATE FUNCTION parley_trigrams(given text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT coalesce(array_agg(DISTINCT gram), '{}')
+              FROM regexp_split_to_table(lower(left(given, 2000)), '[^[:alnum:]]+') AS word,
+                   LATERAL (SELECT substr(word, n, 3) AS gram FROM generate_series(1, length(word) - 2) AS n
+                            UNION ALL SELECT '^' || left(word, n) FROM generate_series(1, least(2, length(word))) AS n) AS grams);
+
+CREATE FUNCTION parley_client_text(c crm_clients) RETURNS text
+    LANGUAGE sql STABLE
+    RETURN concat_ws(' ', c.first_name, c.middle_name, c.last_name, c.phone_number, c.email,
+        (SELECT string_agg(x.contact_value, ' ') FROM crm_client_contacts x WHERE x.tenant_id = c.tenant_id AND x.client_id = c.id));
+
+-- What a session is looking for right now.
+CREATE FUNCTION parley_query() RETURNS tsquery
+    LANGUAGE sql STABLE
+    RETURN nullif(current_setting('parley.query', true), '')::tsquery;
+
+-- The walls of these two tables have the query in them: PostgreSQL uses no index
+-- for text under a policy, unless the policy itself asks for the text. So a session
+-- sees, of its own tenant, what it is looking for.
+-- +goose StatementBegin
+DO $$
+DECLARE t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['parley_message_words', 'parley_client_words'] LOOP
+        EXECUTE format('CALL parley_isolate(%L)', t);
+        EXECUTE format('ALTER POLICY parley_tenant ON %I USING (tenant_id = parley_tenant() AND words @@ parley_query())', t);
+        EXECUTE format('GRANT SELECT ON %I TO parley_api', t);
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
+-- The newest ids below one whose words match, at most so many, newest first. It
+-- goes back block by block, larger ones as it gets further, and so reads no more
+-- of a common word than of a rare one.
+-- +goose StatementBegin
+CREATE FUNCTION parley_find(source regclass, wanted tsquery, below bigint, most integer) RETURNS SETOF bigint
+    LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+    tenant uuid := parley_tenant();
+    hi     bigint := below;
+    lo     bigint;
+    level  integer;
+    these  bigint;
+    so_far bigint := 0;
+BEGIN
+    IF tenant IS NULL OR numnode(wanted) = 0 THEN
+        RETURN;
+    END IF;
+    WHILE hi > 0 AND so_far < most LOOP
+        level := CASE WHEN hi & 524287 = 0 THEN 19 WHEN hi & 65535 = 0 THEN 16 ELSE 13 END;
+        lo := ((hi - 1) >> level) << level;
+        PERFORM set_config('parley.query', (wanted && quote_literal(parley_block(tenant, level, lo >> level))::tsquery)::text, true);
+        RETURN QUERY EXECUTE format('SELECT id::bigint FROM %s WHERE id >= $1 AND id < $2 ORDER BY id DESC LIMIT $3', source)
+            USING lo, hi, most - so_far;
+        GET DIAGNOSTICS these = ROW_COUNT;
+        so_far := so_far + these;
+        hi := lo;
+    END LOOP;
+    PERFORM set_config('parley.query', '', true);
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+CREATE FUNCTION parley_words_stale() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'crm_chat_messages' THEN
+        INSERT INTO parley_words_stale (tenant_id, message_id) VALUES (NEW.tenant_id, NEW.id);
+    ELSIF TG_TABLE_NAME = 'crm_clients' THEN
+        INSERT INTO parley_words_stale (tenant_id, client_id) VALUES (NEW.tenant_id, NEW.id);
+    ELSE
+        -- With their client contacts go, too, and then there is nothing to look at.
+        INSERT INTO parley_words_stale (tenant_id, client_id)
+        SELECT c.tenant_id, c.id FROM crm_clients c WHERE c.tenant_id = OLD.tenant_id AND c.id = OLD.client_id FOR KEY SHARE;
+        IF TG_OP = 'UPDATE' THEN
+            IF NEW.client_id <> OLD.client_id THEN
+                INSERT INTO parley_words_stale (tenant_id, client_id) VALUES (NEW.tenant_id, NEW.client_id);
+            END IF;
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER parley_messages_words AFTER UPDATE OF message ON crm_chat_messages
+    FOR EACH ROW WHEN (NEW.message IS DISTINCT FROM OLD.message) EXECUTE FUNCTION parley_words_stale();
+CREATE TRIGGER parley_clients_words AFTER UPDATE OF first_name, middle_name, last_name, phone_number, email ON crm_clients
+    FOR EACH ROW EXECUTE FUNCTION parley_words_stale();
+CREATE TRIGGER parley_contacts_words AFTER UPDATE OF contact_value, client_id OR DELETE ON crm_client_contacts
+    FOR EACH ROW EXECUTE FUNCTION parley_words_stale();
+
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
+-- The newest message's id is where a search begins.
+GRANT SELECT ON SEQUENCE crm_chat_messages_id_seq, crm_clients_id_seq TO parley_api;
+
 -- +goose Down
+DROP TRIGGER parley_contacts_words ON crm_client_contacts;
+DROP TRIGGER parley_clients_words ON crm_clients;
+DROP TRIGGER parley_messages_words ON crm_chat_messages;
+DROP TABLE parley_words_progress, parley_words_stale, parley_client_words, parley_message_words;
+DROP FUNCTION parley_words_stale, parley_find, parley_query, parley_client_text, parley_trigrams, parley_message_text, parley_blocks, parley_block;
 DROP TRIGGER parley_access_changed ON core_users;
 DROP TRIGGER parley_access_changed ON parley_tokens;
 DROP TRIGGER parley_access_changed ON parley_sessions;

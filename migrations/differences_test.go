@@ -222,6 +222,14 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "What is searched is written beside the tables, by a worker: a change tells it to look again.",
+		live: map[string]string{
+			"trigger crm_chat_messages.parley_messages_words":   "AFTER UPDATE OF message ON crm_chat_messages FOR EACH ROW WHEN ((new.message IS DISTINCT FROM old.message)) EXECUTE FUNCTION parley_words_stale()",
+			"trigger crm_clients.parley_clients_words":          "AFTER UPDATE OF first_name, middle_name, last_name, phone_number, email ON crm_clients FOR EACH ROW EXECUTE FUNCTION parley_words_stale()",
+			"trigger crm_client_contacts.parley_contacts_words": "AFTER DELETE OR UPDATE OF contact_value, client_id ON crm_client_contacts FOR EACH ROW EXECUTE FUNCTION parley_words_stale()",
+		},
+	},
+	{
 		reason: "Template must have content.",
 		live: map[string]string{
 			"constraint parley_templates_content": `crm_message_templates CHECK ((template ~ '\S'::text))`,

@@ -69,6 +69,7 @@ func TestReferencesAcrossTenantsAreRefused(t *testing.T) {
 	c := seedClient(s, a, "+4911")
 	s.exec("INSERT INTO crm_chat_messages (chat_id, sender_id, message, channel_id) VALUES ($1, $2, '!', $3)", c.chat, c.them, a.channel)
 	seedClient(s, seedTenant(s, tenantB), "+4920")
+	s.exec("INSERT INTO crm_clients (first_name) VALUES ('Nobody')") // likewise a client without words
 	s.act(worker, "")
 	tried := 0
 	for _, key := range foreignKeys(s) {

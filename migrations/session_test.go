@@ -72,7 +72,8 @@ func (s *session) act(role, tenant string) {
 	} else {
 		s.exec("SET ROLE " + role)
 	}
-	s.exec("SELECT set_config('parley.tenant', $1, false)", tenant)
+	// Of words a session sees those that it looks for.
+	s.exec("SELECT set_config('parley.tenant', $1, false), set_config('parley.query', 'seed', false)", tenant)
 }
 
 func (s *session) exec(sql string, args ...any) int64 {

@@ -16,6 +16,8 @@ var noTenant = map[string]string{
 	"parley_leases":     "which process does what",
 	"parley_throttle":   "hashes of accounts and addresses that failed to log in; the API cannot read them",
 	"parley_erasures":   "counts by partition, kept after the tenant is gone; the API cannot read them",
+
+	"parley_words_progress": "how far the words of each table are written; the API cannot read it",
 }
 
 // definers are the functions that run with the rights of their owner, each with

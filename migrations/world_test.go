@@ -97,6 +97,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	}
 	seedInbound(s, w, c, name)
 	seedIdentity(s, c)
+	seedWords(s, c)
 	return c
 }
 

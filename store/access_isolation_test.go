@@ -218,6 +218,15 @@ func reaches() map[string]func(f *foreign) {
 			f.none("AuditLogSince", len(l), err)
 		},
 
+		"SearchMessages": func(f *foreign) {
+			l, _, err := f.db.SearchMessages(f.Context(), f.tenant, store.Search{Words: "hello", Limit: 10})
+			f.none("SearchMessages", len(l), err)
+		},
+		"SearchClients": func(f *foreign) {
+			l, _, err := f.db.SearchClients(f.Context(), f.tenant, store.Search{Words: "cy", Limit: 10})
+			f.none("SearchClients", len(l), err)
+		},
+
 		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
 	}
 }
@@ -332,5 +341,9 @@ func newForeign(t *testing.T) (*foreign, string) {
 	m, err := f.db.Reply(t.Context(), store.Reply{Tenant: w.a, Chat: f.chat, Channel: f.channel, Text: "Hello.", User: f.user})
 	must(err)
 	f.message, f.delivery = m.ID, m.Delivery.ID
+	for all := false; !all; { // what can be searched
+		_, all, err = f.db.IndexWords(t.Context(), 0)
+		must(err)
+	}
 	return f, w.url
 }

@@ -159,6 +159,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 				s.fail(err)
 			}
 		})
+		s.work.Go(func() { d.IndexSearch(ctx, opts.Owner) })
 	}
 	if s.cfg.Roles.has(roleDispatcher) {
 		disp, err := dispatcher.New(dispatcher.Options{

@@ -46,6 +46,8 @@ func rules() map[string]operationRule {
 		"download":           allow(inbox.ReadOnly, access.ReadChats),
 		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),
 		"stream":             allow(inbox.ReadOnly, access.ReadChats),
+		"search-messages":    allow(inbox.ReadOnly, access.ReadChats),
+		"search-clients":     allow(inbox.ReadOnly, access.ReadChats),
 		"reply":              allow(inbox.Agent, access.WriteChats).noted("message.reply"),
 		"read-chat":          allow(inbox.Agent, access.WriteChats),
 		"upload":             allow(inbox.Agent, access.WriteChats),

@@ -100,6 +100,11 @@ func newPublicWorld(t *testing.T) *publicWorld {
 		t.Fatal("no partition to take: ", err)
 	}
 	w.a, w.b = w.tenant("Acme"), w.tenant("Bakery")
+	for all := false; !all; { // what can be searched
+		if _, all, err = w.db.IndexWords(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return w
 }
 

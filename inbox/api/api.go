@@ -94,6 +94,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.merges(h)
 	a.audits(h)
 	a.streams(h)
+	a.searches(h)
 	a.statuses(h)
 	a.sessions(h)
 	a.users(h)
