@@ -44,6 +44,12 @@ type Message struct {
 	Late     bool   `json:"late,omitempty"`
 	// Attachments are its files.
 	Attachments []File `json:"attachments,omitempty"`
+	// Reactions are what is on it now, Edits what it said before, the oldest first.
+	Reactions []Reaction `json:"reactions,omitempty"`
+	Edits     []Edit     `json:"edits,omitempty"`
+	// ReceivedVia are further ways it came by, Links other chats it has to do with.
+	ReceivedVia []Received `json:"received_via,omitempty"`
+	Links       []ChatLink `json:"links,omitempty"`
 	// Delivery is nil for what Parley did not send.
 	Delivery *Delivery `json:"delivery,omitempty"`
 }

@@ -111,7 +111,10 @@ func (db *DB) Messages(ctx context.Context, tenant events.TenantID, chat int64, 
 		if err != nil {
 			return err
 		}
-		return attach(ctx, tx, ms)
+		if err := attach(ctx, tx, ms); err != nil {
+			return err
+		}
+		return complete(ctx, tx, ms)
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("listing messages: %w", err)
@@ -145,7 +148,12 @@ func (db *DB) Message(ctx context.Context, tenant events.TenantID, id int64) (m 
 		return inbox.Message{}, err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		m, err = messageByID(ctx, tx, id)
+		if m, err = messageByID(ctx, tx, id); err != nil {
+			return err
+		}
+		one := []inbox.Message{m}
+		err = complete(ctx, tx, one)
+		m = one[0]
 		return err
 	})
 	if errors.Is(err, pgx.ErrNoRows) {

@@ -223,17 +223,47 @@ func messageLine(m inbox.Message, now time.Time) string {
 		arrow = "→"
 	}
 	head := fmt.Sprintf("%5d  %s  %s %s: ", m.Seq, pad(clock(m.CreatedAt, now), 5), arrow, oneLine(m.Sender, 30))
+	indent := strings.Repeat(" ", columnsOf(head))
+	text := clean(m.Text)
+	if m.Content != nil && m.Content.Mail != nil && m.Content.Mail.Subject != "" {
+		text = "Subject: " + oneLine(m.Content.Mail.Subject, 0) + "\n" + text
+	}
 	// Further lines of the text begin under its first.
-	text := strings.ReplaceAll(clean(m.Text), "\n", "\n"+strings.Repeat(" ", columnsOf(head)))
-	line := head + text
+	line := head + strings.ReplaceAll(text, "\n", "\n"+indent)
 	if s := messageState(m); s != "" {
 		line += "  [" + s + "]"
 	}
 	line += "\n"
 	for i := range m.Attachments {
-		line += strings.Repeat(" ", columnsOf(head)) + fileLine(&m.Attachments[i]) + "\n"
+		line += indent + fileLine(&m.Attachments[i]) + "\n"
+	}
+	for _, more := range messageMore(&m, now) {
+		line += indent + more + "\n"
 	}
 	return line
+}
+
+// messageMore are lines about what there is to a message besides itself.
+func messageMore(m *inbox.Message, now time.Time) (lines []string) {
+	for _, e := range m.Edits {
+		lines = append(lines, fmt.Sprintf("until %s: %s", clock(e.At, now), oneLine(e.Text, 60)))
+	}
+	for _, r := range m.Reactions {
+		lines = append(lines, fmt.Sprintf("%s by %s", oneLine(strings.Join(r.Emoji, " "), 0), oneLine(r.By, 30)))
+	}
+	for _, via := range m.ReceivedVia {
+		lines = append(lines, "received on "+oneLine(via.Name, 30)+" as well")
+	}
+	for _, l := range m.Links {
+		why := map[string]string{
+			"token":   "it was written to the reply address of",
+			"thread":  "it answers a message of",
+			"address": "its sender claims the address of the client of",
+			"phone":   "its sender has the number of the client of",
+		}[l.Why]
+		lines = append(lines, fmt.Sprintf("%s chat %d, with %s", why, l.Chat, oneLine(l.Client, 30)))
+	}
+	return lines
 }
 
 // messageState says how far an outbound message has come, and what is

@@ -76,6 +76,9 @@ func newPublicWorld(t *testing.T) *publicWorld {
 				Check: func(_ context.Context, _ events.Channel, secrets map[string]string) (desk.Report, error) {
 					return desk.Report{Account: "@" + secrets["token"]}, nil
 				},
+				Abilities: func(events.Channel, map[string]string) (inbox.Abilities, error) {
+					return inbox.Abilities{Edits: true, Reactions: true, Replies: true}, nil
+				},
 			},
 		},
 	}

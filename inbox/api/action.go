@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"parley/inbox"
+	"parley/inbox/access"
 )
 
 // MessageRef names a message. It is exported because huma skips embedded fields
@@ -33,7 +34,7 @@ func (a *api) actions(h huma.API) {
 		if err != nil {
 			return inbox.Message{}, err
 		}
-		return a.Desk.Edit(ctx, tenant, in.Message, in.Body.Text)
+		return a.Desk.Edit(ctx, tenant, access.From(ctx).User, in.Message, in.Body.Text)
 	})
 	type react struct {
 		MessageRef
@@ -49,6 +50,6 @@ func (a *api) actions(h huma.API) {
 		if err != nil {
 			return inbox.Message{}, err
 		}
-		return a.Desk.React(ctx, tenant, in.Message, in.Body.Emoji)
+		return a.Desk.React(ctx, tenant, access.From(ctx).User, in.Message, in.Body.Emoji)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/desk"
 	"parley/store"
 )
@@ -81,7 +82,7 @@ func (a *api) messages(h huma.API) {
 			cc = append([]string{}, *b.Cc...)
 		}
 		return a.Desk.Reply(ctx, desk.Reply{
-			Tenant: tenant, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
+			Tenant: tenant, User: access.From(ctx).User, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
 			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template, Subject: b.Subject, To: b.To, Cc: cc,
 		})
 	})

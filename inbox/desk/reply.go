@@ -66,16 +66,22 @@ func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 		}
 		out.Channel = ch.ID
 	}
-	if out.User == 0 {
-		operator, err := d.Store.EnsureOperator(ctx, r.Tenant)
-		if err != nil {
-			return inbox.Message{}, err
-		}
-		out.User = operator.ID
-	}
 	var err error
+	if out.User, err = d.agent(ctx, r.Tenant, r.User); err != nil {
+		return inbox.Message{}, err
+	}
 	if out.Can, err = d.abilities(ctx, r.Tenant); err != nil {
 		return inbox.Message{}, err
 	}
 	return d.Store.Reply(ctx, out)
+}
+
+// agent is the id of who acts: the user, or the tenant's default operator for the
+// command line, which is 0.
+func (d *Desk) agent(ctx context.Context, tenant events.TenantID, user int64) (int64, error) {
+	if user != 0 {
+		return user, nil
+	}
+	operator, err := d.Store.EnsureOperator(ctx, tenant)
+	return operator.ID, err
 }
