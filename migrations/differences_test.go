@@ -236,6 +236,22 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "A template has a name for people, the providers' templates that say the same, and a version so that " +
+			"nobody overwrites what a colleague changed.",
+		live: map[string]string{
+			"column crm_message_templates.approved":                  "jsonb not null default '[]'::jsonb",
+			"column crm_message_templates.idempotency_key":           "text",
+			"column crm_message_templates.name":                      "text",
+			"column crm_message_templates.updated_at":                "timestamp with time zone not null default now()",
+			"column crm_message_templates.version":                   "bigint not null default 1",
+			"constraint crm_message_templates_approved_check":        "crm_message_templates CHECK ((jsonb_typeof(approved) = 'array'::text))",
+			"constraint crm_message_templates_idempotency_key_check": "crm_message_templates CHECK ((idempotency_key <> ''::text))",
+			"constraint crm_message_templates_name_check":            "crm_message_templates CHECK ((btrim(name) <> ''::text))",
+			"index parley_templates_idempotency":                     "CREATE UNIQUE INDEX parley_templates_idempotency ON crm_message_templates USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
+			"index parley_templates_name":                            "CREATE UNIQUE INDEX parley_templates_name ON crm_message_templates USING btree (tenant_id, lower(name)) WHERE (name IS NOT NULL)",
+		},
+	},
+	{
 		reason: "Two clients without a phone or PIN must not collide on an empty string.",
 		live: map[string]string{
 			"trigger crm_clients.parley_clients_blank_to_null": "BEFORE INSERT OR UPDATE OF phone_number, pin ON crm_clients FOR EACH ROW WHEN ((((new.phone_number)::text IS DISTINCT FROM NULLIF(btrim((new.phone_number)::text), ''::text)) OR ((new.pin)::text IS DISTINCT FROM NULLIF(btrim((new.pin)::text), ''::text)))) EXECUTE FUNCTION parley_clients_blank_to_null()",

@@ -46,6 +46,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
 	s.seedAccess(w)
 	seedNewcomers(s, w)
+	seedComposing(s, w)
 	return w
 }
 
@@ -98,6 +99,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	seedInbound(s, w, c, name)
 	seedIdentity(s, c)
 	seedWords(s, c)
+	seedComposed(s, w, c)
 	return c
 }
 
