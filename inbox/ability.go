@@ -28,6 +28,8 @@ type Abilities struct {
 	MaxCaption int `json:"max_caption,omitempty"`
 	// Fits reports whether text, the caption of a file or not, is one message.
 	Fits func(text string, caption bool) bool `json:"-"`
+	// Measure is how long a text is for the account, nil when nothing is known.
+	Measure func(text string) TextSize `json:"-"`
 }
 
 // RouteState says whether a client can be written to on one way now.

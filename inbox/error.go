@@ -12,6 +12,7 @@ const (
 	NotFound     Code = "not_found"    // nothing of that name in this tenant
 	Conflict     Code = "conflict"     // it collides with what is there
 	Stale        Code = "stale"        // the caller has not seen the newest state
+	Changed      Code = "changed"      // somebody else has changed it since the caller read it
 	Refused      Code = "refused"      // a rule forbids it now: opted out, window closed, blocked
 	Unavailable  Code = "unavailable"  // something it needs is down; try again
 	Unauthorized Code = "unauthorized" // who is asking?

@@ -178,6 +178,8 @@ var followers = []string{
 	"parley_albums_delivery",
 	// What refers to these is referred to by nothing.
 	"parley_merges_into", "parley_merges_from",
+	"parley_scheduled_user", "parley_scheduled_files_scheduled", "parley_alert_preferences_user", "parley_alert_preferences_channel",
+	"parley_alerts_user", "parley_alerts_chat", "parley_autoreplies_client", "parley_hours_channel",
 }
 
 // inEveryOrder creates the foreign keys anew in every order and calls f with

@@ -25,6 +25,7 @@ type foreign struct {
 	channel                         events.ChannelID
 	chat, message, delivery, upload int64
 	client, contact                 int64
+	template                        int64
 	user                            int64
 	session, token, invitation      string
 	hash                            store.SecretHash
@@ -227,7 +228,39 @@ func reaches() map[string]func(f *foreign) {
 			f.none("SearchClients", len(l), err)
 		},
 
-		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
+		"MessageTemplates": func(f *foreign) {
+			l, err := f.db.MessageTemplates(f.Context(), f.tenant, 0, 10)
+			f.none("MessageTemplates", len(l), err)
+		},
+		"MessageTemplate": func(f *foreign) {
+			_, err := f.db.MessageTemplate(f.Context(), f.tenant, f.template)
+			f.missing("MessageTemplate", err)
+		},
+		"ChangeMessageTemplate": func(f *foreign) {
+			_, err := f.db.ChangeMessageTemplate(f.Context(), f.tenant, f.template, 0, store.MessageTemplateChange{Text: new("taken")})
+			f.missing("ChangeMessageTemplate", err)
+		},
+		"RemoveMessageTemplate": func(f *foreign) {
+			f.missing("RemoveMessageTemplate", f.db.RemoveMessageTemplate(f.Context(), f.tenant, f.template, 0))
+		},
+		"TemplateValues": func(f *foreign) {
+			_, err := f.db.TemplateValues(f.Context(), f.tenant, f.chat, f.user)
+			f.missing("TemplateValues", err)
+		},
+		"AddMessageTemplate": func(f *foreign) {
+			_, err := f.db.AddMessageTemplate(f.Context(), f.tenant, store.NewMessageTemplate{
+				Name: "x", Text: "x", Approved: []inbox.ApprovedTemplate{{Channel: f.channel, ID: "HX"}},
+			})
+			f.missing("AddMessageTemplate", err)
+		},
+		"Undo": func(f *foreign) { _, err := f.db.Undo(f.Context(), f.tenant, f.message); f.missing("Undo", err) },
+		"DeskSettings": func(f *foreign) {
+			s, err := f.db.DeskSettings(f.Context(), f.tenant)
+			f.none("DeskSettings", s.UndoSeconds, err)
+		},
+
+		"SetDeskSettings": own,
+		"AddAccount":      own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
 	}
 }
 
@@ -290,7 +323,7 @@ func census(t *testing.T, url string) int64 {
 	for i, table := range []string{
 		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
 		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
-		"parley_senders",
+		"parley_senders", "crm_message_templates",
 	} {
 		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
 	}
@@ -345,5 +378,9 @@ func newForeign(t *testing.T) (*foreign, string) {
 		_, all, err = f.db.IndexWords(t.Context(), 0)
 		must(err)
 	}
+	tmpl, err := f.db.AddMessageTemplate(t.Context(), w.a, store.NewMessageTemplate{Name: "Hello", Text: "Hello."})
+	must(err)
+	f.template = tmpl.ID
+	must(f.db.SetDeskSettings(t.Context(), w.a, store.DeskSettings{UndoSeconds: 7}))
 	return f, w.url
 }

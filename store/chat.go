@@ -193,6 +193,8 @@ func (db *DB) Chat(ctx context.Context, tenant events.TenantID, id int64) (chat 
 type route struct {
 	inbox.Route
 	member string
+	// template is what a reply is sent as instead of its text, nil for none.
+	template *inbox.Template
 }
 
 // routesOf lists the ways to a chat's client, the best first: where they can be

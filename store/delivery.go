@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,16 +26,19 @@ type newDelivery struct {
 	ReplyTo string
 	// Template is sent instead of the text, nil for none.
 	Template *inbox.Template
+	// Delay is how long it waits before it is due.
+	Delay time.Duration
 }
 
 // enqueueDelivery queues a message for sending and wakes its channel's
 // dispatcher once tx commits. Only this makes a message leave.
 func enqueueDelivery(ctx context.Context, tx pgx.Tx, d newDelivery) (id int64, err error) {
 	err = tx.QueryRow(ctx, `
-		INSERT INTO parley_deliveries (tenant_id, message_id, chat_id, channel_id, member_id, lane, reply_to, template)
-		VALUES (coalesce(nullif($1, '')::uuid, parley_tenant()), $2, $3, $4, $5, $6, nullif($7, ''), $8)
+		INSERT INTO parley_deliveries (tenant_id, message_id, chat_id, channel_id, member_id, lane, reply_to, template, due_at)
+		VALUES (coalesce(nullif($1, '')::uuid, parley_tenant()), $2, $3, $4, $5, $6, nullif($7, ''), $8,
+		        CASE WHEN $9 > interval '0' THEN statement_timestamp() + $9 ELSE now() END)
 		RETURNING id`,
-		string(d.Tenant), d.Message, d.Chat, string(d.Channel), d.Member, d.Lane, d.ReplyTo, d.Template).Scan(&id)
+		string(d.Tenant), d.Message, d.Chat, string(d.Channel), d.Member, d.Lane, d.ReplyTo, d.Template, d.Delay).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("queueing message %d: %w", d.Message, err)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -48,6 +50,11 @@ type Reply struct {
 	ReplyTo int64
 	// Template is sent instead of the text, which is then only what is shown.
 	Template *inbox.Template
+	// Approved are sent instead of the text where only templates are taken, by
+	// channel; that of "" is for every other one.
+	Approved map[events.ChannelID]*inbox.Template
+	// Undo is how long the reply waits before it leaves.
+	Undo time.Duration
 	// Mail sets what a mail's head would otherwise take from the mail answered,
 	// nil for nothing. Other transports refuse it.
 	Mail *ReplyMail
@@ -111,6 +118,11 @@ func (r *Reply) validate() error {
 		return &inbox.Error{Code: inbox.Invalid, Message: "The reply has no text.", Hint: "Write something."}
 	case r.Seen < 0:
 		return &inbox.Error{Code: inbox.Invalid, Message: "The seen seq is below 0."}
+	}
+	if r.Undo > MaxUndo {
+		return &inbox.Error{
+			Code: inbox.Invalid, Message: fmt.Sprintf("A reply can be undone for %s at most.", MaxUndo), Hint: "Schedule what is to be sent later.",
+		}
 	}
 	if len(r.Text) > MaxReply {
 		return &inbox.Error{
@@ -191,7 +203,10 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 	}
 	aim(ctx, id)
 	d := newDelivery{
-		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address, Template: r.Template,
+		Message: id, Chat: r.Chat, Channel: way.Channel, Member: way.member, Lane: way.Address, Template: way.template,
+	}
+	if d.Delay, err = undoDelay(ctx, tx, r.Undo); err != nil {
+		return inbox.Message{}, err
 	}
 	if answered != nil && answered.Valid() {
 		d.ReplyTo = answered.Message
@@ -246,15 +261,20 @@ func repeated(ctx context.Context, tx pgx.Tx, r Reply) (id int64, err error) {
 		return 0, nil
 	}
 	var same bool
+	approved, err := templateJSON(slices.Collect(maps.Values(r.Approved))...)
+	if err != nil {
+		return 0, err
+	}
 	// What the caller left to Parley is not compared: it may choose differently now.
 	err = tx.QueryRow(ctx, `
 		SELECT m.id, m.chat_id = $2 AND coalesce(m.content->>'text', '') = $3 AND ($4 = '' OR m.channel_id::text = $4)
 		       AND mb.user_id IS NOT DISTINCT FROM $5
-		       AND (SELECT d.template FROM parley_deliveries d WHERE d.message_id = m.id AND d.action_no = 0) IS NOT DISTINCT FROM $7::jsonb
+		       AND EXISTS (SELECT FROM parley_deliveries d WHERE d.message_id = m.id AND d.action_no = 0
+		                      AND (d.template IS NOT DISTINCT FROM $7::jsonb OR d.template = ANY ($8::text[]::jsonb[])))
 		       AND ARRAY(SELECT a.upload_id::bigint FROM crm_chat_message_attachments a WHERE a.message_id = m.id ORDER BY a.id) = $6::bigint[]
 		  FROM crm_chat_messages m JOIN crm_chat_members mb ON mb.id = m.sender_id
 		 WHERE m.idempotency_key = $1`, r.Key, r.Chat, cmp.Or(r.Text, templateText(r.Template)), strings.ToLower(string(r.Channel)), r.User,
-		append([]int64{}, r.Uploads...), r.Template).Scan(&id, &same)
+		append([]int64{}, r.Uploads...), r.Template, approved).Scan(&id, &same)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, nil
 	}
@@ -354,7 +374,11 @@ func best(r Reply, routes []route) route {
 func usable(r Reply, way route) (route, error) {
 	can := r.Can[way.Channel]
 	way.Judge(can, false, time.Now())
-	if refused := way.Refusal(r.Template != nil); refused != nil {
+	way.template = r.Template
+	if way.State == inbox.RouteWindowClosed && r.Template == nil {
+		way.template = r.approvedFor(way.Channel)
+	}
+	if refused := way.Refusal(way.template != nil); refused != nil {
 		return route{}, refused
 	}
 	if r.Mail != nil && r.Can != nil && !can.Mail {
@@ -363,7 +387,7 @@ func usable(r Reply, way route) (route, error) {
 			Hint: "Leave them out, or answer by mail.",
 		}
 	}
-	if r.Template != nil && r.Can != nil && !can.Templates {
+	if way.template != nil && r.Can != nil && !can.Templates {
 		return route{}, &inbox.Error{
 			Code: inbox.Refused, Message: fmt.Sprintf("Channel %q takes no templates.", way.Name),
 			Hint: "Write a text instead, or answer on another channel.",

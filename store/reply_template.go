@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"parley/events"
 	"parley/inbox"
 )
 
@@ -38,6 +39,18 @@ func validTemplate(r *Reply) error {
 		return &inbox.Error{Code: inbox.Invalid, Message: "A template carries no files of its own.", Hint: "Leave the files out, or the template."}
 	}
 	return nil
+}
+
+// approvedFor is what the reply is sent as on a channel that takes only
+// templates, nil when nothing. Files cannot go with it.
+func (r *Reply) approvedFor(channel events.ChannelID) *inbox.Template {
+	if len(r.Uploads) > 0 {
+		return nil
+	}
+	if t := r.Approved[channel]; t != nil {
+		return t
+	}
+	return r.Approved[""]
 }
 
 // templateText is what is shown of a template whose words are not known.

@@ -13,6 +13,9 @@ type Capabilities struct {
 	MaxText    int
 	MaxCaption int
 	TextUnit   TextUnit
+	// Segments says that texts travel, and cost, in segments of SMS; see
+	// CountSegments.
+	Segments bool
 	// Attachments is the largest size in bytes per kind that can be sent.
 	Attachments map[events.ContentType]int64
 	// Captionless are those of Attachments that carry no caption, although
@@ -65,6 +68,18 @@ const (
 	UTF16Units
 	Bytes
 )
+
+// String is the unit in the plural.
+func (u TextUnit) String() string {
+	switch u {
+	case UTF16Units:
+		return "UTF-16 units"
+	case Bytes:
+		return "bytes"
+	case Runes:
+	}
+	return "characters"
+}
 
 // Rate is a number of messages per time, with a burst on top of an idle start.
 type Rate struct {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,8 @@ func chatReplyCmd(a *app) *cobra.Command {
 	var seen, replyTo int64
 	var force bool
 	var files []string
+	var use string
+	var undo time.Duration
 	cmd := &cobra.Command{
 		Use:   "reply CHAT TEXT",
 		Short: "Reply to a client",
@@ -42,15 +43,11 @@ Without --seen it is what this command line has shown you of the chat.`,
 			switch {
 			case len(args) > 1:
 				text = args[1]
-			case len(files) == 0 && template == "":
-				return &usageError{cmd, errorf("%s needs CHAT TEXT, or CHAT and --file", cmd.CommandPath())}
+			case len(files) == 0 && template == "" && use == "":
+				return &usageError{cmd, errorf("%s needs CHAT TEXT, or CHAT and --file or --use", cmd.CommandPath())}
 			}
-			if text == "-" {
-				all, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), store.MaxReply+1))
-				if err != nil {
-					return fmt.Errorf("reading the reply: %w", err)
-				}
-				text = strings.TrimRight(string(all), "\n")
+			if text, err = textArg(cmd, text); err != nil {
+				return err
 			}
 			c, err := a.connect(cmd.Context())
 			if err != nil {
@@ -87,13 +84,23 @@ Without --seen it is what this command line has shown you of the chat.`,
 			if template != "" {
 				in["template"] = inbox.Template{ID: template, Variables: variables}
 			}
+			if use != "" {
+				own, err := c.template(cmd, use)
+				if err != nil {
+					return err
+				}
+				in["template_id"], in["variables"] = own.ID, variables
+			}
+			if cmd.Flags().Changed("undo") {
+				in["undo_seconds"] = int(undo / time.Second)
+			}
 			var header []string
 			if key != "" {
 				header = []string{"Idempotency-Key", key}
 			}
 			var m inbox.Message
 			err = c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/chats/%d/messages", id), nil, in, &m, header...)
-			if noted && inbox.CodeOf(err) == inbox.Invalid {
+			if noted && use == "" && inbox.CodeOf(err) == inbox.Invalid {
 				c.forget(id)
 			}
 			if inbox.CodeOf(err) == inbox.Stale && !a.json {
@@ -107,6 +114,11 @@ Without --seen it is what this command line has shown you of the chat.`,
 			}
 			if a.json {
 				return printJSON(cmd.OutOrStdout(), m)
+			}
+			if d := m.Delivery; d != nil && d.DueAt.After(m.CreatedAt.Add(time.Second)) {
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "Message %d of chat %d leaves by %s in %s. Take it back until then: parley chat undo %d %d\n",
+					m.Seq, id, m.Transport, d.DueAt.Sub(m.CreatedAt).Round(time.Second), id, m.Seq)
+				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Queued as message %d of chat %d by %s. See what becomes of it: parley chat show %d\n",
 				m.Seq, id, m.Transport, id)
@@ -122,6 +134,8 @@ Without --seen it is what this command line has shown you of the chat.`,
 	cmd.Flags().StringArrayVar(&to, "to", nil, "recipient of a mail instead of those of the mail answered; may be given several times")
 	cmd.Flags().StringArrayVar(&cc, "cc", nil, "further recipient of a mail; empty for none")
 	cmd.Flags().StringVar(&template, "template", "", "id of an approved template to send instead of TEXT")
+	cmd.Flags().StringVar(&use, "use", "", "name of a template of yours to send instead of TEXT; see parley template")
+	cmd.Flags().DurationVar(&undo, "undo", 0, "how long it can be taken back before it leaves, at most 60s; the usual time of the tenant when absent")
 	cmd.Flags().StringToStringVar(&variables, "var", nil, "variable of the template, as NAME=VALUE; may be given several times")
 	cmd.Flags().Int64Var(&replyTo, "reply-to", 0, "id of the message to quote")
 	return cmd

@@ -99,11 +99,28 @@ func abilities(caps transports.Capabilities) inbox.Abilities {
 			}
 			return len(transports.Split(text, nil, nil, caps)) == 1
 		},
+		Measure: func(text string) inbox.TextSize { return measure(text, caps) },
 	}
 	if caps.ReplyWindow != transports.NoReplyWindow {
 		can.ReplyWindow = max(caps.ReplyWindow, 1) // no window at all is one that is over
 	}
 	return can
+}
+
+// measure is how long a text is for an account: by what it costs, where that is
+// segments.
+func measure(text string, caps transports.Capabilities) inbox.TextSize {
+	if caps.Segments {
+		n := transports.CountSegments(text)
+		return inbox.TextSize{Units: n.Units, Unit: string(n.Encoding), Messages: n.Count, Left: n.Left}
+	}
+	count, unit := caps.TextUnit.Count, caps.TextUnit.String()
+	size := inbox.TextSize{Units: count(text), Unit: unit}
+	parts := transports.Split(text, nil, nil, caps)
+	if size.Messages = len(parts); size.Messages > 0 && caps.MaxText > 0 {
+		size.Left = max(0, caps.MaxText-count(parts[len(parts)-1].Text))
+	}
+	return size
 }
 
 func check(ctx context.Context, t transports.Transport) (desk.Report, error) {

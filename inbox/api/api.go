@@ -87,6 +87,8 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.channels(h)
 	a.chats(h)
 	a.messages(h)
+	a.templates(h)
+	a.undos(h)
 	a.attachments(h)
 	a.deliveries(h)
 	a.actions(h)

@@ -58,7 +58,11 @@ func (a *api) messages(h huma.API) {
 			Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
 			// Template replaces the text.
 			Template *inbox.Template `json:"template,omitempty" doc:"An approved template to send instead of the text, which is then only what is shown."`
-			Subject  string          `json:"subject,omitempty" maxLength:"900" doc:"Of a mail; that of the mail answered when absent."`
+			// TemplateID and Variables make the text.
+			TemplateID  int64             `json:"template_id,omitempty" minimum:"1" doc:"The tenant's own template to send instead of a text. Outside the reply window its approved template goes."`
+			Variables   map[string]string `json:"variables,omitempty" doc:"What the template asks for."`
+			UndoSeconds *int              `json:"undo_seconds,omitempty" minimum:"0" maximum:"60" doc:"How long it waits to be undone before it leaves; the tenant's usual time when absent."`
+			Subject     string            `json:"subject,omitempty" maxLength:"900" doc:"Of a mail; that of the mail answered when absent."`
 			// To and Cc are the recipients of a mail.
 			To []string  `json:"to,omitempty" maxItems:"50" doc:"Recipients of a mail, like Ada <ada@example.com>; those of the mail answered when absent."`
 			Cc *[]string `json:"cc,omitempty" doc:"Further recipients of a mail; an empty list leaves out those of the mail answered."`
@@ -84,6 +88,7 @@ func (a *api) messages(h huma.API) {
 		return a.Desk.Reply(ctx, desk.Reply{
 			Tenant: tenant, User: access.From(ctx).User, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
 			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template, Subject: b.Subject, To: b.To, Cc: cc,
+			TemplateID: b.TemplateID, Variables: b.Variables, Undo: undoFor(b.UndoSeconds),
 		})
 	})
 }

@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"errors"
+	"time"
 
 	"parley/events"
 	"parley/inbox"
@@ -32,6 +33,13 @@ type Reply struct {
 	ReplyTo int64
 	// Template is sent instead of the text, nil for none.
 	Template *inbox.Template
+	// TemplateID is the tenant's own template that makes the text, 0 for none, and
+	// Variables what it asks for.
+	TemplateID int64
+	Variables  map[string]string
+	// Undo is how long the reply waits before it leaves; nil for the tenant's
+	// usual time.
+	Undo *time.Duration
 	// Subject, To and Cc replace what a mail's head takes from the mail answered;
 	// addresses are like "Ada <ada@example.com>". A Cc that is not nil and empty
 	// leaves all of them out.
@@ -42,6 +50,15 @@ type Reply struct {
 // Reply stores a reply and queues its delivery; see [store.DB.Reply] for when
 // it refuses.
 func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
+	out, err := d.compose(ctx, r)
+	if err != nil {
+		return inbox.Message{}, err
+	}
+	return d.Store.Reply(ctx, out)
+}
+
+// compose makes of an agent's answer what the store takes.
+func (d *Desk) compose(ctx context.Context, r Reply) (store.Reply, error) {
 	out := store.Reply{
 		Tenant: r.Tenant, Chat: r.Chat, Text: r.Text, Uploads: r.Attachments, User: r.User, Seen: r.Seen, Force: r.Force, Key: r.Key, ReplyTo: r.ReplyTo,
 		Template: r.Template,
@@ -52,7 +69,7 @@ func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 		mail.To, toErr = inbox.MailAddresses(r.To)
 		mail.Cc, ccErr = inbox.MailAddresses(r.Cc)
 		if err := errors.Join(toErr, ccErr); err != nil {
-			return inbox.Message{}, err
+			return out, err
 		}
 		if r.Cc != nil && mail.Cc == nil {
 			mail.Cc = []events.MailAddress{}
@@ -62,18 +79,42 @@ func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
 	if r.Channel != "" {
 		ch, err := d.Channel(ctx, r.Tenant, r.Channel)
 		if err != nil {
-			return inbox.Message{}, err
+			return out, err
 		}
 		out.Channel = ch.ID
 	}
 	var err error
 	if out.User, err = d.agent(ctx, r.Tenant, r.User); err != nil {
-		return inbox.Message{}, err
+		return out, err
 	}
-	if out.Can, err = d.abilities(ctx, r.Tenant); err != nil {
-		return inbox.Message{}, err
+	out.Undo = store.UndoDefault
+	if r.Undo != nil {
+		out.Undo = *r.Undo
 	}
-	return d.Store.Reply(ctx, out)
+	if r.TemplateID != 0 {
+		if err := d.fill(ctx, &out, r); err != nil {
+			return out, err
+		}
+	}
+	out.Can, err = d.abilities(ctx, r.Tenant)
+	return out, err
+}
+
+// fill writes the reply's text from the tenant's own template.
+func (d *Desk) fill(ctx context.Context, out *store.Reply, r Reply) error {
+	if r.Text != "" || r.Template != nil {
+		return &inbox.Error{Code: inbox.Invalid, Message: "The reply has a template and a text of its own.", Hint: "Leave one of them out."}
+	}
+	known, err := d.Store.TemplateValues(ctx, r.Tenant, r.Chat, out.User)
+	if err != nil {
+		return err
+	}
+	f, err := d.filled(ctx, r.Tenant, r.TemplateID, known, r.Variables)
+	if err != nil {
+		return err
+	}
+	out.Text, out.Approved = f.Text, f.Approved
+	return nil
 }
 
 // agent is the id of who acts: the user, or the tenant's default operator for the

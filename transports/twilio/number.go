@@ -218,6 +218,7 @@ func (n *Number) capabilities(mms bool) transports.Capabilities {
 	}
 	caps.ReplyWindow = transports.NoReplyWindow
 	caps.OptOut = true
+	caps.Segments = true
 	if mms {
 		caps.MaxCaption = maxText
 		caps.Attachments = map[events.ContentType]int64{
