@@ -103,10 +103,16 @@ func (db *DB) AddMessageTemplate(ctx context.Context, tenant events.TenantID, n 
 		if err := ownChannels(ctx, tx, m.Approved); err != nil {
 			return err
 		}
-		// The same key waits for who has it; its own row is found then.
+		if n.Key != "" {
+			// Two at once: the second waits here for the first. Waiting at the index of
+			// keys would not do, for that of names refuses before.
+			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", string(tenant)+" template "+n.Key); err != nil {
+				return err
+			}
+		}
 		tag, err := tx.Exec(ctx, `INSERT INTO crm_message_templates (name, template, approved, idempotency_key)
-			VALUES ($1, $2, $3, nullif($4, ''))
-			ON CONFLICT (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING`, m.Name, m.Text, m.Approved, n.Key)
+			SELECT $1, $2, $3, nullif($4, '')
+			 WHERE NOT EXISTS (SELECT FROM crm_message_templates WHERE idempotency_key = $4)`, m.Name, m.Text, m.Approved, n.Key)
 		if err != nil {
 			return err
 		}

@@ -104,7 +104,8 @@ func TestEveryChangeIsNoted(t *testing.T) {
 		"confirm-second-factor": "user.second_factor", "change-user": "user.role, user.disable", "reset-user": "invitation.add", "invite": "invitation.add",
 		"revoke-invitation": "invitation.revoke", "add-token": "token.add", "revoke-token": "token.revoke",
 		"merge-clients": "client.merge", "unmerge-client": "client.unmerge", "take-contact": "client.take_contact",
-		"audit": "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
+		"preview": "changes nothing",
+		"audit":   "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
 	}
 	for id, op := range operations() {
 		if op.Method == http.MethodGet || silent[id] != "" {
