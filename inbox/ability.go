@@ -21,6 +21,9 @@ type Abilities struct {
 	Templates   bool          `json:"templates,omitempty"`
 	// Mail says that messages have a subject and recipients.
 	Mail bool `json:"mail,omitempty"`
+	// Lists says that the provider can list what it has, so that it can be compared
+	// with what came.
+	Lists bool `json:"-"`
 	// MaxText and MaxCaption limit one message of the provider, in its own unit;
 	// longer ones are split. Fits says whether a text can replace that of one
 	// message.

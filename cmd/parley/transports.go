@@ -25,6 +25,8 @@ type adapter struct {
 	// secrets a person supplies, and the one that Parley makes up.
 	secrets       []string
 	webhookSecret string
+	// optional are further secrets that it can have.
+	optional []string
 	// token is the secret that --token-file holds.
 	token string
 	mode  events.ChannelMode
@@ -33,9 +35,9 @@ type adapter struct {
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
 	return map[events.Transport]adapter{
-		events.Email:    {factory: email.New, token: "password", webhookSecret: "reply_key", mode: events.Polling},
-		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, mode: events.Webhook},
-		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, mode: events.Webhook},
+		events.Email:    {factory: email.New, token: "password", optional: []string{"password", "refresh_token", "client_secret"}, webhookSecret: "reply_key", mode: events.Polling},
+		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
+		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
 		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
 	}
 }
@@ -62,7 +64,7 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 			return a.factory(transports.Account{Channel: ch, Secrets: secrets, HTTPClient: client, PublicURL: publicURL})
 		}
 		all[t] = desk.Adapter{
-			Secrets: a.secrets, WebhookSecret: a.webhookSecret, Mode: a.mode,
+			Secrets: a.secrets, Optional: a.optional, WebhookSecret: a.webhookSecret, Mode: a.mode,
 			Validate: func(ch events.Channel, secrets map[string]string) error {
 				_, err := build(ch, secrets)
 				return err
@@ -90,7 +92,7 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 func abilities(caps transports.Capabilities) inbox.Abilities {
 	can := inbox.Abilities{
 		Replies: caps.Replies, Edits: caps.Edits, Reactions: caps.Reactions, Templates: caps.Templates, Mail: caps.Mail,
-		MaxText: caps.MaxText, MaxCaption: caps.MaxCaption,
+		MaxText: caps.MaxText, MaxCaption: caps.MaxCaption, Lists: caps.Reconcile > 0,
 		Fits: func(text string, caption bool) bool {
 			if caption {
 				caps := caps

@@ -75,11 +75,13 @@ func rules() map[string]operationRule {
 		"retry-delivery":  allow(inbox.Agent, access.WriteChats).noted("delivery.retry"),
 		"settle-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.settle"),
 
-		"list-channels":  allow(inbox.ReadOnly, access.ReadChannels),
-		"check-channel":  allow(inbox.Admin, access.ReadChannels),
-		"add-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.add"),
-		"pause-channel":  allow(inbox.Admin, access.WriteChannels).noted("channel.pause"),
-		"resume-channel": allow(inbox.Admin, access.WriteChannels).noted("channel.resume"),
+		"list-channels":     allow(inbox.ReadOnly, access.ReadChannels),
+		"check-channel":     allow(inbox.Admin, access.ReadChannels),
+		"add-channel":       allow(inbox.Admin, access.WriteChannels).noted("channel.add"),
+		"pause-channel":     allow(inbox.Admin, access.WriteChannels).noted("channel.pause"),
+		"resume-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.resume"),
+		"rotate-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.rotate"),
+		"reconcile-channel": allow(inbox.Admin, access.WriteChannels),
 
 		// These write the audit log in their own transactions.
 		"log-in": public, "accept-invitation": public,

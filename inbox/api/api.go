@@ -85,6 +85,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	h.UseMiddleware(a.authorize)
 	a.tenants(h)
 	a.channels(h)
+	a.channelUpkeep(h)
 	a.chats(h)
 	a.messages(h)
 	a.templates(h)

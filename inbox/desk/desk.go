@@ -47,6 +47,8 @@ type Desk struct {
 type Adapter struct {
 	// Secrets names the secrets that a person supplies, such as "token".
 	Secrets []string
+	// Optional names further secrets that it can have.
+	Optional []string
 	// WebhookSecret names the one that Parley makes up, empty when none.
 	WebhookSecret string
 	// Mode is how messages arrive unless the operator says otherwise.
