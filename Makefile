@@ -31,7 +31,7 @@ build: go ## build ./bin/parley
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley ./cmd/parley
 
 .PHONY: test
-test: go postgres cc mail ## run every test, with the race detector
+test: go postgres cc mail browser ## run every test, with the race detector
 	CGO_ENABLED=1 go test -race -timeout $(TESTTIME) ./...
 
 .PHONY: check
@@ -89,6 +89,11 @@ postgres: ## install PostgreSQL 15 or later if it is missing
 .PHONY: cc
 cc:
 	@deploy/install-deps.sh cc
+
+# Agents' pages are driven in a real browser.
+.PHONY: browser
+browser:
+	@deploy/install-deps.sh browser
 
 # Real servers for the email adapter's tests.
 .PHONY: mail

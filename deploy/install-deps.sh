@@ -4,6 +4,7 @@
 #   install-deps.sh postgres   the programs of PostgreSQL 15 or later
 #   install-deps.sh cc         a C compiler, for tests with the race detector
 #   install-deps.sh mail       Dovecot and Postfix, for the tests of the email adapter
+#   install-deps.sh browser    Chromium, for the tests of the pages
 #
 # Does nothing when they are there. Starts no server: Parley runs its own from the
 # programs, as package store/localpg does, which looks in the same places.
@@ -217,9 +218,35 @@ mail() {
     has_mail || die "The installation ended well, but Dovecot or Postfix is not to be found."
 }
 
+has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+
+browser() {
+    if has_browser; then
+        return 0
+    fi
+    say "Chromium is not installed; the pages are tested with it. Installing it."
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update -q
+        # Its fonts, too: a page without letters tests little.
+        apt_install chromium fonts-dejavu-core
+    elif command -v dnf >/dev/null; then
+        as_root dnf -y install chromium
+    elif command -v yum >/dev/null; then
+        as_root yum -y install chromium
+    elif command -v apk >/dev/null; then
+        as_root apk add chromium ttf-dejavu
+    elif command -v brew >/dev/null; then
+        brew install --cask chromium
+    else
+        unknown_system "Chromium"
+    fi
+    has_browser || die "The installation ended well, but Chromium is not to be found."
+}
+
 case "${1:-postgres}" in
 postgres) postgres ;;
 cc) cc ;;
 mail) mail ;;
-*) die "usage: $0 [postgres|cc|mail]" ;;
+browser) browser ;;
+*) die "usage: $0 [postgres|cc|mail|browser]" ;;
 esac

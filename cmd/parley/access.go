@@ -30,7 +30,7 @@ func (s *server) servePublic(ctx context.Context) (stop func(context.Context), e
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/api/", later(&s.public, "The server is starting: PostgreSQL is not ready yet."))
+	mux.Handle("/", later(&s.public, "The server is starting: PostgreSQL is not ready yet."))
 	return s.serve(s.api, mux), nil
 }
 

@@ -89,6 +89,7 @@ func runDemo(ctx context.Context, cfg Config, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d.cfg.Sandbox = d.address
+	d.cfg.APIListen = pagesAddress(ctx)
 	d.cfg.Started = func(ctx context.Context, r *Running) {
 		if err := d.play(ctx, r); err != nil && ctx.Err() == nil {
 			failed <- err
@@ -182,7 +183,11 @@ func (d *demo) play(ctx context.Context, r *Running) error {
 			return err
 		}
 	}
-	d.where(r)
+	password, err := d.makeAgent(ctx, r, tenant.ID)
+	if err != nil {
+		return err
+	}
+	d.where(r, password)
 	return nil
 }
 
@@ -270,9 +275,13 @@ func awaitFact(ctx context.Context, tail *desk.Stream, noun, verb string) (chat 
 }
 
 // where says where things are and what to try.
-func (d *demo) where(r *Running) {
+func (d *demo) where(r *Running, password string) {
 	self := shellQuote(selfName())
-	d.say("\nParley is up. Play both sides from a second terminal:")
+	d.say("\nParley is up. The inbox is at %s", r.Pages)
+	if password != "" {
+		d.say("  log in as %s with the password %s", demoAgentEmail, password)
+	}
+	d.say("\nPlay the clients, or both sides, from a second terminal:")
 	if d.cfg.DataDir != demoDataDir() {
 		d.say("  export PARLEY_DATA_DIR=%s", shellQuote(d.cfg.DataDir))
 	}

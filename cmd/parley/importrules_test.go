@@ -31,7 +31,7 @@ type rules struct {
 var adapters = []string{"transports/telegram", "transports/twilio", "transports/email"}
 
 // planned are folders of the design that are not built yet.
-var planned = []string{"inbox/web"}
+var planned = []string{}
 
 // parleyRules is who knows whom.
 var parleyRules = rules{
@@ -59,7 +59,7 @@ var parleyRules = rules{
 		"inbox/dispatcher": {"inbox", "events", "transports", "store"},
 		// Agents' pages and the API never see the bus or the database driver.
 		"inbox/api": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},
-		"inbox/web": {"inbox", "inbox/desk", "inbox/media", "events", "store"},
+		"inbox/web": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},
 
 		"store":                   {"inbox", "events", "migrations"},
 		"store/localpg":           {},

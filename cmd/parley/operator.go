@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"parley/events/jetstream"
 	"parley/inbox/api"
 	"parley/inbox/desk"
 	"parley/inbox/router"
+	"parley/inbox/web"
 	"parley/store"
 )
 
@@ -37,10 +39,15 @@ func (s *server) serveOperator(ctx context.Context) (stop func(context.Context),
 // serveAPI begins to answer the operator.
 func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 	guard := s.guard(d.Store)
+	var err error
 	opts := api.Options{
 		Desk: d, Quarantine: quarantine{d.Store, r}, Audit: auditor(d.Store, s.bus), Status: s.status,
 		Stop: s.streams, Version: s.cfg.Version, Logger: s.log.With("role", roleAPI),
 		Guard: guard, URL: s.apiURL(), HTTPS: strings.HasPrefix(s.apiURL(), "https://"),
+	}
+	if opts.Pages, err = web.New(web.Options{Desk: d, Guard: guard, HTTPS: opts.HTTPS, Logger: opts.Logger}); err != nil {
+		s.fail(fmt.Errorf("the pages: %w", err)) // embedded, so tests find it before anybody else
+		return
 	}
 	s.work.Go(func() { guard.Watch(ctx, opts.Logger, nil) })
 	h, public := api.New(opts), api.Public(opts)

@@ -21,6 +21,7 @@ import (
 
 	"parley/events/jetstream"
 	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/api"
 	"parley/inbox/desk"
 	"parley/store"
@@ -74,8 +75,11 @@ type Config struct {
 // Running is a server that is ready.
 type Running struct {
 	Desk   *desk.Desk
+	Guard  *access.Guard
 	Socket string
 	Listen string
+	// Pages is where people work, empty when nowhere.
+	Pages string
 	// NATS is the embedded server's credentials, nil with an external one.
 	NATS        *jetstream.Credentials
 	DatabaseURL string
@@ -318,7 +322,8 @@ func (s *server) awaitReady(ctx context.Context) error {
 }
 
 func (s *server) running() *Running {
-	r := &Running{Desk: s.desk.Load(), Socket: s.socket, Listen: s.listen.Addr().String()}
+	r := &Running{Desk: s.desk.Load(), Socket: s.socket, Listen: s.listen.Addr().String(), Pages: s.apiURL()}
+	r.Guard = s.guard(r.Desk.Store)
 	if s.embedded != nil {
 		creds := s.embedded.Credentials()
 		r.NATS = &creds

@@ -21,13 +21,6 @@ import (
 	"parley/store"
 )
 
-// cookieName is the session's cookie. Over https the browser itself keeps other
-// hosts and plain http from setting it (RFC 6265bis, section 4.1.3.2).
-const (
-	cookieName       = "parley"
-	secureCookieName = "__Host-parley"
-)
-
 // Public makes the handler of everything under /api/ for whoever can reach it:
 // people with a session's cookie and programs with a token. Options.Guard is
 // required.
@@ -36,7 +29,14 @@ func Public(o Options) http.Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	h := identify(o, log, mux(o))
+	var h http.Handler = mux(o)
+	if o.Pages != nil {
+		all := http.NewServeMux()
+		all.Handle("/api/", h)
+		all.Handle("/", o.Pages)
+		h = all
+	}
+	h = identify(o, log, h)
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		p := problem(http.StatusForbidden, "The request comes from another site.", "Send it from Parley's own pages, or with a token from a program.")
@@ -140,18 +140,11 @@ func credential(r *http.Request, https bool) (text string, given bool) {
 		}
 		return text, true
 	}
-	c, err := r.Cookie(sessionCookie(https))
+	c, err := r.Cookie(access.CookieName(https))
 	if err != nil || !strings.HasPrefix(c.Value, string(access.SessionKind)) {
 		return "", false
 	}
 	return c.Value, true
-}
-
-func sessionCookie(https bool) string {
-	if https {
-		return secureCookieName
-	}
-	return cookieName
 }
 
 func unauthorized(w http.ResponseWriter, words string) *Problem {

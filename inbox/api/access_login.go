@@ -30,18 +30,6 @@ type cookied[T any] struct {
 	Body      T
 }
 
-// cookie is a session's; an empty value ends it.
-func (a *api) cookie(value string) http.Cookie {
-	c := http.Cookie{ //nolint:gosec // Secure wherever people come by https; on loopback a browser would drop it
-		Name: sessionCookie(a.HTTPS), Value: value, Path: "/", HttpOnly: true, Secure: a.HTTPS, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(access.SessionLife / time.Second),
-	}
-	if value == "" {
-		c.MaxAge = -1
-	}
-	return c
-}
-
 type logIn struct {
 	UserAgent string `header:"User-Agent"`
 	Body      struct {
@@ -69,7 +57,7 @@ func (a *api) sessions(h huma.API) {
 		if err != nil {
 			return nil, a.throttled(ctx, "log-in", err)
 		}
-		return &cookied[store.Account]{SetCookie: a.cookie(c.Text), Body: account}, nil
+		return &cookied[store.Account]{SetCookie: *access.SessionCookie(c.Text, a.HTTPS), Body: account}, nil
 	})
 	huma.Register(h, huma.Operation{
 		OperationID: "log-out", Method: http.MethodDelete, Path: "/api/v1/session", Summary: "Log out", DefaultStatus: http.StatusOK,
@@ -80,7 +68,7 @@ func (a *api) sessions(h huma.API) {
 				return nil, a.problem(ctx, "log-out", err)
 			}
 		}
-		return &cookied[struct{}]{SetCookie: a.cookie("")}, nil
+		return &cookied[struct{}]{SetCookie: *access.SessionCookie("", a.HTTPS)}, nil
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "me", Method: http.MethodGet, Path: "/api/v1/me", Summary: "Say who asks",

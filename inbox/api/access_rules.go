@@ -147,6 +147,6 @@ func ruleOf(op *huma.Operation) operationRule {
 func securitySchemes() map[string]*huma.SecurityScheme {
 	return map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "A program's token, made with: parley token add"},
-		"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "Set by log-in. Over https its name is " + secureCookieName + "."},
+		"session": {Type: "apiKey", In: "cookie", Name: access.CookieName(false), Description: "Set by log-in. Over https its name is " + access.CookieName(true) + "."},
 	}
 }

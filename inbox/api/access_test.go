@@ -12,6 +12,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/api"
 	"parley/store"
 	"parley/store/storetest"
@@ -181,7 +182,7 @@ func TestSessionCookie(t *testing.T) {
 
 func TestSecureCookie(t *testing.T) {
 	t.Parallel()
-	c := api.SessionCookie(true, "x")
+	c := access.SessionCookie("x", true)
 	if c.Name != "__Host-parley" || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" {
 		t.Errorf("cookie is %+v", c)
 	}

@@ -44,6 +44,9 @@ type Options struct {
 	// whether they do so over https.
 	URL   string
 	HTTPS bool
+	// Pages are served by [Public] beside the API, for whoever is known or not; nil
+	// for none.
+	Pages http.Handler
 }
 
 // api has the operations as its methods, one noun per file.

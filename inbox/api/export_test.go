@@ -1,8 +1,6 @@
 package api
 
 import (
-	"net/http"
-
 	"parley/inbox/access"
 )
 
@@ -22,9 +20,4 @@ func Noted() map[string]string {
 		list[id] = r.log
 	}
 	return list
-}
-
-// SessionCookie is the cookie of a session.
-func SessionCookie(https bool, value string) http.Cookie {
-	return (&api{Options: Options{HTTPS: https}}).cookie(value)
 }

@@ -1,0 +1,262 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	cdpruntime "github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"parley/inbox"
+	"parley/inbox/desk"
+	"parley/store"
+	"parley/transports/sandbox"
+)
+
+// pagePatience is far above what a page needs; it only ends tests that hang.
+const pagePatience = time.Minute
+
+// browser starts Chromium and fails the test when a page logs an error or breaks
+// its content security policy.
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	var program string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			program = found
+			break
+		}
+	}
+	if program == "" {
+		t.Fatal("there is no Chromium: make test installs it")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800),
+		chromedp.Flag("lang", "en-GB"),
+		// Root, in containers; the pages are ours.
+		chromedp.NoSandbox,
+	)
+	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
+	t.Cleanup(cancel)
+	return tab(t, ctx)
+}
+
+// tab opens a further one, with cookies of its own when ctx is not a tab's.
+func tab(t *testing.T, ctx context.Context) context.Context {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	chromedp.ListenTarget(ctx, func(ev any) {
+		switch ev := ev.(type) {
+		case *cdpruntime.EventExceptionThrown:
+			t.Errorf("a script failed: %s", ev.ExceptionDetails.Error())
+		case *cdpruntime.EventConsoleAPICalled:
+			if ev.Type == cdpruntime.APITypeError {
+				t.Errorf("the console says: %s", ev.Args[0].Value)
+			}
+		case *network.EventResponseReceived:
+			if ev.Response.Status >= 500 {
+				t.Errorf("%s: %d", ev.Response.URL, ev.Response.Status)
+			}
+		}
+	})
+	// The tab lives as long as the context of its first action.
+	if err := chromedp.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
+
+// do runs actions, each of which waits for what it needs.
+func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, pagePatience)
+	defer cancel()
+	for i, a := range actions {
+		if err := chromedp.Run(ctx, a); err != nil {
+			var where, text string
+			look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			_ = chromedp.Run(look, chromedp.Location(&where), chromedp.Text("body", &text, chromedp.ByQuery))
+			cancel()
+			t.Fatalf("step %d: %v\nat %s:\n%s", i, err, where, text)
+		}
+	}
+}
+
+// shows waits until an element that matches selector has text in it, over however
+// many pages.
+func shows(selector, text string) chromedp.Action {
+	js := fmt.Sprintf(`[...document.querySelectorAll(%s)].some((e) => e.innerText.includes(%s))`, strconv.Quote(selector), strconv.Quote(text))
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			var there bool
+			// A page that is being left answers with an error.
+			if err := chromedp.Evaluate(js, &there).Do(ctx); err == nil && there {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("no %s shows %q: %w", selector, text, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// shot keeps a picture of the page where PARLEY_SHOTS says.
+func shot(name string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		dir := os.Getenv("PARLEY_SHOTS")
+		if dir == "" {
+			return nil
+		}
+		var png []byte
+		if err := chromedp.CaptureScreenshot(&png).Do(ctx); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
+	})
+}
+
+// looks are how people look at pages.
+func dark(on bool) chromedp.Action {
+	scheme := "light"
+	if on {
+		scheme = "dark"
+	}
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
+}
+
+// office is a server with pages and an agent who may log in.
+type office struct {
+	*program
+	dir      string
+	telegram *sandbox.Telegram
+	password string
+}
+
+const agentEmail = "agent@example.com"
+
+func openOffice(t *testing.T) *office {
+	t.Helper()
+	dir := dataFolder(t)
+	telegram, address := startTelegram(t)
+	o := &office{program: start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"}), dir: dir, telegram: telegram, password: "a password for tests"}
+	o.connect(t, address)
+	tenant, err := o.Desk.Tenant(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := o.Guard.FirstOwner(t.Context(), tenant.ID, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(link, "#")
+	acc := store.Acceptance{Name: "Olga Agent", Email: agentEmail}
+	if _, err := o.Guard.Accept(t.Context(), inbox.Actor{Kind: inbox.Anonymous}, code, acc, o.password); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// logIn takes a browser to the inbox.
+func (o *office) logIn(t *testing.T, ctx context.Context) {
+	t.Helper()
+	do(t, ctx,
+		chromedp.Navigate(o.Pages),
+		chromedp.WaitVisible(`input[name=email]`),
+		chromedp.SendKeys(`input[name=email]`, agentEmail),
+		chromedp.SendKeys(`input[name=password]`, o.password),
+		chromedp.Submit(`form`),
+		shows(".live", "Live"),
+	)
+}
+
+// TestPages has a client write, and an agent answer in a real browser.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	anna := o.telegram.Person("Anna")
+	if _, err := anna.Say("Do you ship to Norway? https://example.com/ships <b>bold</b>"); err != nil {
+		t.Fatal(err)
+	}
+	o.logIn(t, ctx)
+	do(t, ctx,
+		shows(".rows .unread .name", "Anna"), shot("inbox"),
+		chromedp.Click(`.rows a`, chromedp.ByQuery),
+		shows(".message.in .text", "https://example.com/ships <b>bold</b>"),
+		chromedp.WaitVisible(`.message.in .text a[href="https://example.com/ships"]`),
+		chromedp.SendKeys(`#text`, "We do.\nIt takes three days."),
+		chromedp.Click(`.composer button.primary`),
+		shows(".message.out .text", "It takes three days."),
+		shows(".message.out .tick", "Sent"),
+		shot("thread"),
+	)
+	phone := anna.Phone()
+	if last := phone[len(phone)-1]; !last.FromBot || last.Text != "We do.\nIt takes three days." {
+		t.Errorf("the phone shows %+v", phone)
+	}
+	// It comes live, and is read because somebody looks at it.
+	if _, err := anna.Say("Thank you! שלום"); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, shows(".message.in .text", "Thank you! שלום"))
+	// Somebody else writes; the list moves.
+	if _, err := o.telegram.Person("Bo").Say("Hello from Bo"); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx,
+		shows(".rows li:first-child .name", "Bo"),
+		dark(true), shot("thread-dark"), dark(false),
+		emulation.SetDeviceMetricsOverride(390, 844, 2, true), shot("thread-phone"),
+		chromedp.Navigate(o.Pages+"/inbox"), shows(".rows .name", "Bo"), shot("inbox-phone"),
+		emulation.ClearDeviceMetricsOverride(),
+	)
+}
+
+// TestTwoAgents has a colleague answer while a reply is being written: it is not
+// sent before its writer has seen that.
+func TestTwoAgents(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	if _, err := o.telegram.Person("Anna").Say("Is the shop open?"); err != nil {
+		t.Fatal(err)
+	}
+	o.logIn(t, ctx)
+	do(t, ctx,
+		shows(".rows .name", "Anna"), chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Is the shop open?"),
+		chromedp.SendKeys(`#text`, "Yes, until six."),
+		// The page does not hear of what follows.
+		network.EmulateNetworkConditions(true, 0, 0, 0),
+	)
+	tenant, err := o.Desk.Tenant(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chats, _, err := o.Desk.Chats(t.Context(), tenant.ID, store.ChatPage{})
+	if err != nil || len(chats) != 1 {
+		t.Fatal(chats, err)
+	}
+	if _, err := o.Desk.Reply(t.Context(), desk.Reply{Tenant: tenant.ID, Chat: chats[0].ID, Text: "Until five today!", Seen: chats[0].LastSeq}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx,
+		chromedp.Click(`.composer button.primary`),
+		shows("[data-refusal]", "Your text is kept"), // offline: nothing was lost
+		network.EmulateNetworkConditions(false, 0, -1, -1),
+	)
+	var kept string
+	do(t, ctx, chromedp.Value(`#text`, &kept))
+	if kept != "Yes, until six." {
+		t.Errorf("after being offline the text is %q", kept)
+	}
+}

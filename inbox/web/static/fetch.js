@@ -1,0 +1,11 @@
+// Parts of pages, as the server renders them.
+export async function fragment(url, options = {}) {
+  const response = await fetch(url, {
+    credentials: "same-origin",
+    ...options,
+    headers: { "Parley-Fragment": "1", ...options.headers },
+  });
+  const template = document.createElement("template");
+  template.innerHTML = await response.text();
+  return { ok: response.ok, status: response.status, more: response.headers.has("Parley-More"), content: template.content };
+}

@@ -1,0 +1,24 @@
+// Starts what a page has use for. Everything works without it, slower.
+import { showTimes, rememberZone } from "./times.js";
+import { startLive } from "./live.js";
+import { startThread } from "./thread.js";
+import { startComposer } from "./composer.js";
+import { startKeys } from "./keys.js";
+
+rememberZone();
+showTimes(document);
+
+const invitation = document.querySelector("[data-invitation]");
+if (invitation && location.hash.length > 1) {
+  // The code never leaves the browser but in the form.
+  invitation.elements.invitation.value = location.hash.slice(1);
+  invitation.elements.invitation.closest("label").hidden = true;
+  history.replaceState(null, "", location.pathname);
+}
+
+if (document.body.classList.contains("inbox")) {
+  const thread = startThread();
+  const composer = startComposer(thread);
+  startLive(thread, composer);
+  startKeys();
+}

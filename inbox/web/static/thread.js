@@ -1,0 +1,147 @@
+// One chat's messages: more at both ends, without losing the reader's place.
+import { fragment } from "./fetch.js";
+import { showTimes } from "./times.js";
+
+const nearEnd = 80; // pixels from the end within which new messages are followed
+
+export function startThread() {
+  const messages = document.querySelector("[data-thread]");
+  const scroll = document.querySelector("[data-scroll]");
+  const jump = document.querySelector("[data-jump]");
+  const thread = { id: messages?.dataset.thread, changed() {}, catchUp() {}, add() {}, seen: () => 0 };
+  if (!messages) return thread;
+  const path = `/inbox/${thread.id}`;
+  const live = "newest" in messages.dataset;
+
+  const atEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < nearEnd;
+  const toEnd = () => {
+    scroll.scrollTop = scroll.scrollHeight;
+    jump.hidden = true;
+  };
+  thread.seen = () => {
+    const all = messages.querySelectorAll(".message");
+    return Number(all[all.length - 1]?.dataset.seq ?? 0);
+  };
+
+  // add puts messages where their seq says, and never one twice.
+  thread.add = (content) => {
+    const follow = atEnd();
+    showTimes(content);
+    for (const item of [...content.children]) {
+      if (!item.classList.contains("message")) continue;
+      const shown = document.getElementById(item.id);
+      if (shown) {
+        if (shown.classList.contains("grouped")) {
+          item.classList.add("grouped");
+          item.querySelector("h2")?.classList.add("hidden");
+        }
+        shown.replaceWith(item);
+        continue;
+      }
+      const last = messages.lastElementChild;
+      const today = item.previousElementSibling;
+      if (today?.matches("[data-day]") && !sameDayShown(today.textContent)) messages.append(today);
+      if (!last || Number(last.dataset.seq ?? 0) < Number(item.dataset.seq)) {
+        messages.append(item);
+      } else {
+        [...messages.querySelectorAll(".message")].find((m) => Number(m.dataset.seq) > Number(item.dataset.seq))?.before(item);
+      }
+    }
+    if (follow) toEnd();
+    else jump.hidden = false;
+  };
+  const sameDayShown = (text) => [...messages.querySelectorAll("[data-day]")].pop()?.textContent === text;
+
+  // What happened while another request was under way is asked for after it.
+  let wanted = false;
+  let asking = false;
+  thread.catchUp = async () => {
+    if (!live) return;
+    wanted = true;
+    if (asking) return;
+    asking = true;
+    while (wanted) {
+      wanted = false;
+      try {
+        const part = await fragment(`${path}/messages?after=${thread.seen() || 1}`);
+        if (part.ok && part.content.children.length) {
+          thread.add(part.content);
+          wanted = wanted || part.more;
+          markRead();
+        }
+      } catch {
+        break; // the stream comes back, and with it this
+      }
+    }
+    asking = false;
+  };
+
+  thread.changed = async (data) => {
+    const shown = data.message_id && messages.querySelector(`[data-id="${data.message_id}"]`);
+    if (!shown) {
+      thread.catchUp();
+      return;
+    }
+    try {
+      const part = await fragment(`${path}/messages/${data.message_id}`);
+      if (part.ok) thread.add(part.content);
+    } catch {
+      // as above
+    }
+  };
+
+  // What is on the screen of somebody who looks at it is read.
+  let told = 0;
+  function markRead() {
+    const seen = thread.seen();
+    if (!live || document.visibilityState !== "visible" || !document.hasFocus() || seen <= told || !atEnd()) return;
+    told = seen;
+    fragment(`${path}/read`, { method: "POST", body: new URLSearchParams({ seen }) }).catch(() => {
+      told = 0;
+    });
+  }
+
+  async function earlier(event) {
+    event.preventDefault();
+    const link = event.currentTarget;
+    const first = messages.querySelector(".message");
+    const part = await fragment(`${path}/messages?before=${first.dataset.seq}`).catch(() => null);
+    if (!part?.ok) return;
+    showTimes(part.content);
+    const day = [...part.content.querySelectorAll("[data-day]")].pop()?.textContent;
+    const top = messages.querySelector("[data-day]");
+    if (top && top.textContent === day) top.remove();
+    const height = scroll.scrollHeight;
+    messages.prepend(part.content);
+    scroll.scrollTop += scroll.scrollHeight - height;
+    if (!part.more) link.parentElement.remove();
+  }
+  const link = document.querySelector("[data-earlier]");
+  link?.addEventListener("click", earlier);
+  if (link && live && "IntersectionObserver" in window) {
+    let loading = false;
+    new IntersectionObserver(
+      async (entries) => {
+        if (loading || !entries[0].isIntersecting || !link.isConnected) return;
+        loading = true;
+        await earlier({ preventDefault() {}, currentTarget: link });
+        loading = false;
+      },
+      { root: scroll, rootMargin: "400px" },
+    ).observe(link.parentElement);
+  }
+
+  jump.addEventListener("click", toEnd);
+  scroll.addEventListener("scroll", () => {
+    if (atEnd()) {
+      jump.hidden = true;
+      markRead();
+    }
+  });
+  for (const name of ["focus", "visibilitychange"]) window.addEventListener(name, markRead);
+  const divider = messages.querySelector("[data-divider]");
+  if (divider) divider.scrollIntoView({ block: "center" });
+  else if (live) toEnd();
+  markRead();
+  return thread;
+}

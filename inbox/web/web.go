@@ -1,0 +1,107 @@
+// Package web is the pages that agents work in: rendered on the server, with
+// links and forms that work before any script has run, and small scripts of our
+// own that keep them live. Everything is embedded; nothing is loaded from
+// elsewhere.
+//
+// Its handler expects to know who asks ([access.From]) and that posts from other
+// sites were refused: inbox/api does both for whatever is served beside it.
+package web
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"parley/inbox/access"
+	"parley/inbox/desk"
+)
+
+// Options of the pages. Desk and Guard are required.
+type Options struct {
+	Desk  *desk.Desk
+	Guard *access.Guard
+	// HTTPS says whether people come by https.
+	HTTPS  bool
+	Logger *slog.Logger
+}
+
+// pages has the handlers as its methods, one noun per file.
+type pages struct {
+	Options
+	log    *slog.Logger
+	looks  looks
+	assets *assets
+}
+
+// contentPolicy lets a page load only what Parley itself serves, and nothing run
+// that is written within it (https://www.w3.org/TR/CSP3/).
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// New makes the handler of all pages. It fails when an embedded text or template
+// is broken.
+func New(o Options) (http.Handler, error) {
+	p := &pages{Options: o, log: o.Logger}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if p.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if p.looks, err = loadLooks(p.assets); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+assetsPath, p.assets)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/inbox", http.StatusSeeOther) })
+	mux.HandleFunc("GET /login", p.showLogin)
+	mux.HandleFunc("POST /login", p.logIn)
+	mux.HandleFunc("POST /logout", p.logOut)
+	mux.HandleFunc("GET /invite", p.showInvitation)
+	mux.HandleFunc("POST /invite", p.accept)
+	mux.Handle("GET /inbox", p.forAgents(p.showInbox))
+	mux.Handle("GET /inbox/{chat}", p.forAgents(p.showChat))
+	mux.Handle("GET /inbox/{chat}/messages", p.forAgents(p.showMessages))
+	mux.Handle("GET /inbox/{chat}/messages/{message}", p.forAgents(p.showMessage))
+	mux.Handle("POST /inbox/{chat}/reply", p.forAgents(p.reply))
+	mux.Handle("POST /inbox/{chat}/read", p.forAgents(p.markRead))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		p.fail(w, r, notFound("page.not_found"))
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", contentPolicy)
+		mux.ServeHTTP(w, r)
+	}), nil
+}
+
+// forAgents sends whoever has not logged in to the page for it, and back again
+// afterwards.
+func (p *pages) forAgents(f func(http.ResponseWriter, *http.Request)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if access.From(r.Context()).Session == "" {
+			if isFragment(r) {
+				w.WriteHeader(http.StatusUnauthorized) // the script says so; what is typed stays
+				return
+			}
+			to := "/login"
+			if r.Method == http.MethodGet && r.URL.Path != "/inbox" {
+				to += "?next=" + queryEscape(r.URL.RequestURI())
+			}
+			http.Redirect(w, r, to, http.StatusSeeOther)
+			return
+		}
+		f(w, r)
+	})
+}
+
+// isFragment reports whether a script asks for a part of a page.
+func isFragment(r *http.Request) bool { return r.Header.Get("Parley-Fragment") != "" }
+
+// localPath is where to go on within Parley; anything else is the inbox.
+func localPath(next string) string {
+	if !strings.HasPrefix(next, "/inbox") || strings.ContainsAny(next, "\\\r\n") {
+		return "/inbox"
+	}
+	return next
+}

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/inbox"
+	"parley/inbox/desk"
+)
+
+// TestTexts holds the templates against the catalog: each text that is used is
+// there, and each that is there is used.
+func TestTexts(t *testing.T) {
+	a, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := loadLooks(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	err = fs.WalkDir(embedded, "templates", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := embedded.ReadFile(name)
+		all.Write(data)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := []string{
+		"login.title", "login.welcome", "invite.title", "inbox.title", "error.internal", "page.not_found", "chat.not_found",
+		"message.not_found", "reply.read_only",
+	}
+	for _, m := range regexp.MustCompile(`\{\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
+		used = append(used, m[1])
+	}
+	for _, s := range []inbox.DeliveryState{
+		inbox.Queued, inbox.Sending, inbox.Uncertain, inbox.Sent, inbox.Delivered, inbox.Read, inbox.Failed, inbox.Cancelled,
+	} {
+		used = append(used, "tick."+string(s), "tick."+string(s)+"_help")
+	}
+	for _, transport := range []string{"telegram", "sms", "whatsapp", "email"} {
+		used = append(used, "transport."+transport)
+	}
+	if len(used) < 50 {
+		t.Fatalf("only %d texts found in the templates", len(used))
+	}
+	for _, look := range l.by {
+		for _, id := range used {
+			if look.text(id, "n", 2, "kind", "x") == id {
+				t.Errorf("%s has no text %q", look.lang, id)
+			}
+		}
+	}
+	data, err := embedded.ReadFile("locales/active.en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^  "([a-z_.]+)":`).FindAllStringSubmatch(string(data), -1) {
+		if !slices.Contains(used, m[1]) {
+			t.Errorf("the text %q is used nowhere", m[1])
+		}
+	}
+}
+
+func TestTextParts(t *testing.T) {
+	for text, want := range map[string][]textPart{
+		"":                           nil,
+		"no link.here":               {{Words: "no link.here"}},
+		"see https://a.example/x.":   {{Words: "see "}, {Words: "https://a.example/x", Link: "https://a.example/x"}, {Words: "."}},
+		"javascript:alert(1)":        {{Words: "javascript:alert(1)"}},
+		"http://a.example\nand more": {{Words: "http://a.example", Link: "http://a.example"}, {Words: "\nand more"}},
+	} {
+		if got := textParts(text); !slices.Equal(got, want) {
+			t.Errorf("%q: %+v, want %+v", text, got, want)
+		}
+	}
+}
+
+func TestLocalPath(t *testing.T) {
+	for next, want := range map[string]string{
+		"/inbox/7?before=3": "/inbox/7?before=3", "": "/inbox", "//evil.example": "/inbox", "https://evil.example": "/inbox",
+		"/inbox\\@evil": "/inbox", "/api/v1/me": "/inbox",
+	} {
+		if got := localPath(next); got != want {
+			t.Errorf("%q leads to %q, want %q", next, got, want)
+		}
+	}
+}
+
+// TestStrangersSeeNoPage asks for each page without having logged in.
+func TestStrangersSeeNoPage(t *testing.T) {
+	h, err := New(Options{Desk: &desk.Desk{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if to := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/login") {
+			t.Errorf("%s: %d, to %q", path, w.Code, to)
+		}
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		r.Header.Set("Parley-Fragment", "1")
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusUnauthorized || w.Body.Len() > 0 {
+			t.Errorf("a part of %s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
+// TestPageWeight keeps what a page loads below what a slow line takes in a second.
+func TestPageWeight(t *testing.T) {
+	a, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for name, f := range a.files {
+		if f.kind == "" {
+			t.Errorf("%s has no media type", name)
+		}
+		total += len(f.zipped)
+	}
+	if total > 100_000 {
+		t.Errorf("scripts, styles and icons weigh %d bytes compressed", total)
+	}
+}
