@@ -54,8 +54,10 @@ func letterHead(ctx context.Context, tx pgx.Tx, r Reply, way route) (*events.Mai
 	if err != nil {
 		return nil, err
 	}
+	// A mailbox that was never checked has its address from the operator alone.
+	const sql = "SELECT coalesce(nullif(account, ''), settings ->> 'address', '') FROM parley_channels WHERE id = $1"
 	var account string
-	if err := tx.QueryRow(ctx, "SELECT coalesce(account, '') FROM parley_channels WHERE id = $1", string(way.Channel)).Scan(&account); err != nil {
+	if err := tx.QueryRow(ctx, sql, string(way.Channel)).Scan(&account); err != nil {
 		return nil, err
 	}
 	head := inbox.AnswerMail(answered, []string{account}, way.Address)

@@ -65,6 +65,10 @@ func TestRepliesByMailAnswerAMail(t *testing.T) {
 	if own.InReplyTo[0] != got.MessageID || own.To[0] != ada || len(own.Cc) != 1 || strings.Join(own.References, " ") != "0@x 2@x "+got.MessageID {
 		t.Errorf("our own is followed up by %+v", own)
 	}
+	w.exec(`UPDATE parley_channels SET account = NULL, settings = '{"address": "shop@y.org"}'`)
+	if got := w.mailOf(mail(func(r *store.Reply) { r.ReplyTo = first })); got.From.Address != "shop@y.org" || len(got.Cc) != 0 {
+		t.Errorf("from a mailbox that was never checked: %+v", got)
+	}
 	set := w.mailOf(mail(func(r *store.Reply) {
 		r.Mail = &store.ReplyMail{Subject: "Invoice", To: []events.MailAddress{bob}, Cc: []events.MailAddress{}}
 	}))

@@ -122,24 +122,32 @@ type bot struct {
 // right; the gateways find it when they start.
 func (c *cluster) addBot(ctx context.Context, token, apiURL string) (bot, error) {
 	b := bot{token: token, secret: "bench-secret", key: inbox.NewKey()}
-	tenant, err := c.db.EnsureTenant(ctx, "Bench")
-	if err != nil {
-		return b, err
-	}
-	keys, err := inbox.ParseKey(b.key)
-	if err != nil {
-		return b, err
-	}
 	b.channel = events.Channel{
-		ID: "018f0000-0000-7000-8000-00000000b07a", Tenant: tenant.ID, Transport: events.Telegram, Name: "Bench",
+		ID: "018f0000-0000-7000-8000-00000000b07a", Transport: events.Telegram, Name: "Bench",
 		Mode: events.Webhook, WebhookPath: "bench-0123456789abcdef0123456789abcdef",
 		// The provider's own limits are not what is measured.
 		Settings: map[string]string{"api_url": apiURL, "rate": "0", "person_rate": "0"},
 	}
-	b.channel.Sealed, err = keys.Seal(string(b.channel.ID), map[string]string{"token": token, "webhook_secret": b.secret})
-	if err != nil {
-		return b, err
-	}
-	_, err = c.db.CreateChannel(ctx, b.channel, "")
+	var err error
+	b.channel, err = c.addChannel(ctx, b.key, b.channel, map[string]string{"token": token, "webhook_secret": b.secret})
 	return b, err
+}
+
+// addChannel connects an account to the oldest tenant, its secrets sealed with
+// that key.
+func (c *cluster) addChannel(ctx context.Context, key string, ch events.Channel, secrets map[string]string) (events.Channel, error) {
+	tenant, err := c.db.EnsureTenant(ctx, "Bench")
+	if err != nil {
+		return ch, err
+	}
+	ch.Tenant = tenant.ID
+	keys, err := inbox.ParseKey(key)
+	if err != nil {
+		return ch, err
+	}
+	if ch.Sealed, err = keys.Seal(string(ch.ID), secrets); err != nil {
+		return ch, err
+	}
+	_, err = c.db.CreateChannel(ctx, ch, "")
+	return ch, err
 }

@@ -3,6 +3,7 @@
 //	parley-bench all                inbound and outbound, one after the other
 //	parley-bench inbound            webhook to committed row, beside its ceilings
 //	parley-bench outbound           queued reply to provider's acceptance
+//	parley-bench files              attachments both ways over every network
 //	parley-bench faults inbound     kills and freezes while clients write
 //	parley-bench faults outbound    a provider that fails, then dispatchers that die
 //	parley-bench faults             both
@@ -37,7 +38,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | faults [inbound|outbound] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -51,6 +52,7 @@ var commands = map[string]command{
 	"all":             benchAll,
 	"inbound":         benchInbound,
 	"outbound":        benchOutbound,
+	"files":           benchFiles,
 	"faults":          faultsAll,
 	"faults inbound":  faultsInbound,
 	"faults outbound": faultsOutbound,

@@ -30,6 +30,8 @@ type serverOptions struct {
 	// public is where providers reach it.
 	public string
 	roles  string
+	// blobs is the URL of the store of files.
+	blobs string
 }
 
 // startServer starts the program on the run's database and waits until it is
@@ -56,6 +58,9 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 	if o.nats != "" {
 		// Its password is not for everybody who lists processes.
 		srv.env = append(srv.env, "PARLEY_NATS_URL="+o.nats)
+	}
+	if o.blobs != "" {
+		srv.args = append(srv.args, "--blob-url", o.blobs)
 	}
 	if o.roles != "" {
 		srv.args = append(srv.args, "--roles", o.roles)

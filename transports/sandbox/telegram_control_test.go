@@ -61,7 +61,7 @@ func TestControl(t *testing.T) {
 		{"POST", "/sandbox/telegram/file", `{"from":"bob","kind":"document","name":"a.pdf","content":"UERG"}`, 200, `{"message_id":15}`},
 		{"POST", "/sandbox/telegram/editfile", `{"from":"bob","message_id":15,"kind":"document","name":"b.pdf","content":"UERG"}`, 200, `{"ok":true}`},
 		{"GET", "/sandbox/telegram/phone?who=bob", ``, 200, `"text":"bold","marked":["bold:bold"],"topic":5}`},
-		{"GET", "/sandbox/telegram/phone?who=bob", ``, 200, `"file":"b.pdf","edited":true}`},
+		{"GET", "/sandbox/telegram/phone?who=bob", ``, 200, `"file":"b.pdf","file_id":"sandbox-file-5","edited":true}`},
 		{"POST", "/sandbox/telegram/delete", `{"from":"bob","message_ids":[15]}`, 400, `bots are not told what people delete`},
 		{"POST", "/sandbox/telegram/connect", `{"from":"olga"}`, 200, `{"connection":"sandbox-`},
 		{"POST", "/sandbox/telegram/say", `{"from":"bob","connection":"none","text":"x"}`, 400, `no such business connection`},

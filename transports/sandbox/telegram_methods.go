@@ -46,9 +46,9 @@ func jsonParams(fields map[string]json.RawMessage) params {
 }
 
 const (
-	maxForm       = 10 << 20 // all of a request but its files
-	maxUploadSize = 50 << 20 // https://core.telegram.org/bots/api#sending-files
-	keptUpload    = 1 << 20  // ours: what a bot sends is kept for the phone up to here
+	maxForm       = 10 << 20    // all of a request but its files
+	maxUploadSize = 50 << 20    // https://core.telegram.org/bots/api#sending-files
+	keptUpload    = maxDownload // ours: what a bot sends is kept as far as getFile hands it out
 	// maxLocalUpload is of a server with --local
 	// (https://core.telegram.org/bots/api#using-a-local-bot-api-server).
 	maxLocalUpload = 2000 << 20

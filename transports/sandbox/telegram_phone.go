@@ -16,10 +16,12 @@ type PhoneMessage struct {
 	Kind      string `json:"kind"`
 	Text      string `json:"text,omitempty"`
 	// Marked are the pieces of the text that are marked up, by how: "bold:word".
-	Marked  []string `json:"marked,omitempty"`
-	File    string   `json:"file,omitempty"`
-	ReplyTo int64    `json:"reply_to,omitempty"`
-	Edited  bool     `json:"edited,omitempty"`
+	Marked []string `json:"marked,omitempty"`
+	File   string   `json:"file,omitempty"`
+	// FileID is what getFile knows the file by, photos' largest.
+	FileID  string `json:"file_id,omitempty"`
+	ReplyTo int64  `json:"reply_to,omitempty"`
+	Edited  bool   `json:"edited,omitempty"`
 	// Group is the album that it is shown in, Topic the thread.
 	Group string `json:"group,omitempty"`
 	Topic int64  `json:"topic,omitempty"`
@@ -47,8 +49,11 @@ func (a Person) Phone() []PhoneMessage {
 		}
 		for _, f := range []*wireFile{m.Document, m.Voice, m.Video, m.Audio, m.Animation} {
 			if f != nil {
-				shown.File = f.FileName
+				shown.File, shown.FileID = f.FileName, f.FileID
 			}
+		}
+		if n := len(m.Photo); n > 0 {
+			shown.FileID = m.Photo[n-1].FileID
 		}
 		if m.ReplyTo != nil {
 			shown.ReplyTo = m.ReplyTo.MessageID
