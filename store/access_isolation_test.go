@@ -25,7 +25,7 @@ type foreign struct {
 	channel                         events.ChannelID
 	chat, message, delivery, upload int64
 	client, contact                 int64
-	template                        int64
+	template, scheduled             int64
 	user                            int64
 	session, token, invitation      string
 	hash                            store.SecretHash
@@ -259,6 +259,33 @@ func reaches() map[string]func(f *foreign) {
 			f.none("DeskSettings", s.UndoSeconds, err)
 		},
 
+		"Schedule": func(f *foreign) {
+			_, err := f.db.Schedule(f.Context(), store.NewScheduled{
+				Reply: store.Reply{Tenant: f.tenant, Chat: f.chat, Channel: f.channel, Text: "x", User: f.user, Force: true}, DueAt: time.Now().Add(time.Hour),
+			})
+			f.missing("Schedule", err)
+		},
+		"Scheduled": func(f *foreign) {
+			l, err := f.db.Scheduled(f.Context(), f.tenant, store.ScheduledPage{All: true, Limit: 10})
+			f.none("Scheduled", len(l), err)
+		},
+		"OneScheduled": func(f *foreign) {
+			_, err := f.db.OneScheduled(f.Context(), f.tenant, f.scheduled)
+			f.missing("OneScheduled", err)
+		},
+		"Reschedule": func(f *foreign) {
+			_, err := f.db.Reschedule(f.Context(), f.tenant, f.scheduled, 0, store.ScheduledChange{Text: new("taken")})
+			f.missing("Reschedule", err)
+		},
+		"CancelScheduled": func(f *foreign) {
+			_, err := f.db.CancelScheduled(f.Context(), f.tenant, f.scheduled)
+			f.missing("CancelScheduled", err)
+		},
+		"ReleaseScheduled": func(f *foreign) {
+			did, err := f.db.ReleaseScheduled(f.Context(), f.tenant, f.scheduled, nil)
+			f.none("ReleaseScheduled", count(did), err)
+		},
+
 		"SetDeskSettings": own,
 		"AddAccount":      own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
 	}
@@ -323,7 +350,7 @@ func census(t *testing.T, url string) int64 {
 	for i, table := range []string{
 		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
 		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
-		"parley_senders", "crm_message_templates",
+		"parley_senders", "crm_message_templates", "parley_scheduled",
 	} {
 		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
 	}
@@ -381,6 +408,12 @@ func newForeign(t *testing.T) (*foreign, string) {
 	tmpl, err := f.db.AddMessageTemplate(t.Context(), w.a, store.NewMessageTemplate{Name: "Hello", Text: "Hello."})
 	must(err)
 	f.template = tmpl.ID
+	later, err := f.db.Schedule(t.Context(), store.NewScheduled{
+		Reply: store.Reply{Tenant: w.a, Chat: f.chat, Text: "Later.", User: f.user, Force: true}, DueAt: time.Now().Add(time.Hour),
+	})
+	must(err)
+	f.scheduled = later.ID
+	storetest.Exec(t, w.url, "UPDATE parley_scheduled SET due_at = now()")
 	must(f.db.SetDeskSettings(t.Context(), w.a, store.DeskSettings{UndoSeconds: 7}))
 	return f, w.url
 }

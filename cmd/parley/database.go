@@ -162,6 +162,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		s.work.Go(func() { d.IndexSearch(ctx, opts.Owner) })
 	}
 	if s.cfg.Roles.has(roleDispatcher) {
+		s.work.Go(func() { d.Clerk(ctx, opts.Owner) })
 		disp, err := dispatcher.New(dispatcher.Options{
 			Store: db, Factories: factories(), OpenSecrets: secretsOpener(s.keys), PublicURL: s.cfg.PublicURL,
 			Logger: s.log.With("role", roleDispatcher), Registerer: s.reg, Owner: ownerName(),

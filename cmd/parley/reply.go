@@ -24,6 +24,8 @@ func chatReplyCmd(a *app) *cobra.Command {
 	var files []string
 	var use string
 	var undo time.Duration
+	var at string
+	var unlessAnswered bool
 	cmd := &cobra.Command{
 		Use:   "reply CHAT TEXT",
 		Short: "Reply to a client",
@@ -98,6 +100,14 @@ Without --seen it is what this command line has shown you of the chat.`,
 			if key != "" {
 				header = []string{"Idempotency-Key", key}
 			}
+			if at != "" {
+				due, err := parseWhen(at, time.Now())
+				if err != nil {
+					return &usageError{cmd, err}
+				}
+				in["send_at"], in["unless_answered"] = due, unlessAnswered
+				return schedule(cmd, a, c, id, in, header)
+			}
 			var m inbox.Message
 			err = c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/chats/%d/messages", id), nil, in, &m, header...)
 			if noted && use == "" && inbox.CodeOf(err) == inbox.Invalid {
@@ -135,6 +145,8 @@ Without --seen it is what this command line has shown you of the chat.`,
 	cmd.Flags().StringArrayVar(&cc, "cc", nil, "further recipient of a mail; empty for none")
 	cmd.Flags().StringVar(&template, "template", "", "id of an approved template to send instead of TEXT")
 	cmd.Flags().StringVar(&use, "use", "", "name of a template of yours to send instead of TEXT; see parley template")
+	cmd.Flags().StringVar(&at, "at", "", "send it later: a time like 15:30, 2026-12-24 09:00, or in like 90m")
+	cmd.Flags().BoolVar(&unlessAnswered, "unless-answered", false, "with --at: not when the client writes before")
 	cmd.Flags().DurationVar(&undo, "undo", 0, "how long it can be taken back before it leaves, at most 60s; the usual time of the tenant when absent")
 	cmd.Flags().StringToStringVar(&variables, "var", nil, "variable of the template, as NAME=VALUE; may be given several times")
 	cmd.Flags().Int64Var(&replyTo, "reply-to", 0, "id of the message to quote")

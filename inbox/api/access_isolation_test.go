@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -28,7 +29,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 	path := strings.NewReplacer(
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
-		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template),
+		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
 	).Replace(op.Path)
 	if strings.Contains(path, "{") {
 		w.Fatalf("%s: this test does not know what %s names", op.OperationID, path)
@@ -55,6 +56,8 @@ var valid = map[string]string{
 	"add-template":          `{"name":"Other","text":"Hello {{first_name|there}}"}`,
 	"change-template":       `{"text":"changed"}`,
 	"preview":               `{"text":"Hello"}`,
+	"schedule-reply":        `{"text":"later","seen":1,"force":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`,
+	"reschedule":            `{"text":"changed"}`,
 	"set-desk-settings":     `{"undo_seconds":7}`,
 	"confirm-second-factor": `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"000000"}`,
 }
@@ -150,7 +153,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 
 // missing is an operation's path with ids of nothing.
 func missing(op *huma.Operation) string {
-	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999",
+	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999", "{scheduled}", "999999",
 		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 

@@ -42,12 +42,12 @@ type publicWorld struct {
 
 // tenantWorld is one tenant with an owner, and one of everything else.
 type tenantWorld struct {
-	tenant                                            store.Tenant
-	owner                                             store.Account
-	session                                           string
-	channel                                           store.Channel
-	chat, message, upload, delivery, client, template int64
-	invitation, token, tokenSecret, plainText         string
+	tenant                                                       store.Tenant
+	owner                                                        store.Account
+	session                                                      string
+	channel                                                      store.Channel
+	chat, message, upload, delivery, client, template, scheduled int64
+	invitation, token, tokenSecret, plainText                    string
 }
 
 func newPublicWorld(t *testing.T) *publicWorld {
@@ -166,6 +166,10 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	var template inbox.MessageTemplate
 	w.ask(tw.session, "POST", "/api/v1/templates", fmt.Sprintf(`{"name":"Hello","text":%q}`, tw.plainText), 201, &template)
 	tw.template = template.ID
+	var scheduled inbox.Scheduled
+	w.ask(tw.session, "POST", fmt.Sprintf("/api/v1/chats/%d/scheduled", tw.chat), fmt.Sprintf(`{"text":%q,"seen":2,"send_at":%q}`,
+		tw.plainText, time.Now().Add(time.Hour).Format(time.RFC3339)), 201, &scheduled)
+	tw.scheduled = scheduled.ID
 	var link api.Link
 	w.ask(tw.session, "POST", "/api/v1/invitations", `{"email":"next@example.com","role":"agent"}`, 201, &link)
 	tw.invitation = link.ID

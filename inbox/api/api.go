@@ -93,6 +93,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.messages(h)
 	a.templates(h)
 	a.undos(h)
+	a.schedules(h)
 	a.attachments(h)
 	a.deliveries(h)
 	a.actions(h)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"parley/events"
 	"parley/inbox"
 	"parley/inbox/access"
 	"parley/inbox/desk"
@@ -48,25 +49,7 @@ func (a *api) messages(h huma.API) {
 	type reply struct {
 		ChatRef
 		Key  string `header:"Idempotency-Key" maxLength:"255" doc:"The same key with the same reply sends once."`
-		Body struct {
-			Text    string `json:"text,omitempty" doc:"What to say; may be left out when there are attachments."`
-			Channel string `json:"channel,omitempty" doc:"Id or name of the channel; the one the client wrote on last when absent."`
-			Seen    int64  `json:"seen" minimum:"0" doc:"Seq of the newest message that the agent saw: the chat's last_seq when it was shown."`
-			Force   bool   `json:"force,omitempty" doc:"Send even when something newer was not seen."`
-			ReplyTo int64  `json:"reply_to,omitempty" minimum:"1" doc:"Id of the message that is answered in particular."`
-			// Attachments are uploads.
-			Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
-			// Template replaces the text.
-			Template *inbox.Template `json:"template,omitempty" doc:"An approved template to send instead of the text, which is then only what is shown."`
-			// TemplateID and Variables make the text.
-			TemplateID  int64             `json:"template_id,omitempty" minimum:"1" doc:"The tenant's own template to send instead of a text. Outside the reply window its approved template goes."`
-			Variables   map[string]string `json:"variables,omitempty" doc:"What the template asks for."`
-			UndoSeconds *int              `json:"undo_seconds,omitempty" minimum:"0" maximum:"60" doc:"How long it waits to be undone before it leaves; the tenant's usual time when absent."`
-			Subject     string            `json:"subject,omitempty" maxLength:"900" doc:"Of a mail; that of the mail answered when absent."`
-			// To and Cc are the recipients of a mail.
-			To []string  `json:"to,omitempty" maxItems:"50" doc:"Recipients of a mail, like Ada <ada@example.com>; those of the mail answered when absent."`
-			Cc *[]string `json:"cc,omitempty" doc:"Further recipients of a mail; an empty list leaves out those of the mail answered."`
-		}
+		Body ReplyBody
 	}
 	handle(a, h, huma.Operation{
 		OperationID: "reply", Method: http.MethodPost, Path: "/api/v1/chats/{chat}/messages", Summary: "Reply to the client",
@@ -80,16 +63,7 @@ func (a *api) messages(h huma.API) {
 		if err != nil {
 			return inbox.Message{}, err
 		}
-		b := &in.Body
-		var cc []string
-		if b.Cc != nil {
-			cc = append([]string{}, *b.Cc...)
-		}
-		return a.Desk.Reply(ctx, desk.Reply{
-			Tenant: tenant, User: access.From(ctx).User, Chat: in.Chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
-			Key: in.Key, ReplyTo: b.ReplyTo, Template: b.Template, Subject: b.Subject, To: b.To, Cc: cc,
-			TemplateID: b.TemplateID, Variables: b.Variables, Undo: undoFor(b.UndoSeconds),
-		})
+		return a.Desk.Reply(ctx, in.Body.reply(ctx, tenant, in.Chat, in.Key))
 	})
 }
 
@@ -98,4 +72,37 @@ func positive(n int64) int {
 		return 1
 	}
 	return 0
+}
+
+// ReplyBody is what an agent writes.
+type ReplyBody struct {
+	Text    string `json:"text,omitempty" doc:"What to say; may be left out when there are attachments."`
+	Channel string `json:"channel,omitempty" doc:"Id or name of the channel; the one the client wrote on last when absent."`
+	Seen    int64  `json:"seen" minimum:"0" doc:"Seq of the newest message that the agent saw: the chat's last_seq when it was shown."`
+	Force   bool   `json:"force,omitempty" doc:"Send even when something newer was not seen."`
+	ReplyTo int64  `json:"reply_to,omitempty" minimum:"1" doc:"Id of the message that is answered in particular."`
+	// Attachments are uploads.
+	Attachments []int64 `json:"attachments,omitempty" maxItems:"20" doc:"Ids of uploads to send, in order."`
+	// Template replaces the text.
+	Template *inbox.Template `json:"template,omitempty" doc:"An approved template to send instead of the text, which is then only what is shown."`
+	// TemplateID and Variables make the text.
+	TemplateID  int64             `json:"template_id,omitempty" minimum:"1" doc:"The tenant's own template to send instead of a text. Outside the reply window its approved template goes."`
+	Variables   map[string]string `json:"variables,omitempty" doc:"What the template asks for."`
+	UndoSeconds *int              `json:"undo_seconds,omitempty" minimum:"0" maximum:"60" doc:"How long it waits to be undone before it leaves; the tenant's usual time when absent."`
+	Subject     string            `json:"subject,omitempty" maxLength:"900" doc:"Of a mail; that of the mail answered when absent."`
+	// To and Cc are the recipients of a mail.
+	To []string  `json:"to,omitempty" maxItems:"50" doc:"Recipients of a mail, like Ada <ada@example.com>; those of the mail answered when absent."`
+	Cc *[]string `json:"cc,omitempty" doc:"Further recipients of a mail; an empty list leaves out those of the mail answered."`
+}
+
+func (b *ReplyBody) reply(ctx context.Context, tenant events.TenantID, chat int64, key string) desk.Reply {
+	var cc []string
+	if b.Cc != nil {
+		cc = append([]string{}, *b.Cc...)
+	}
+	return desk.Reply{
+		Tenant: tenant, User: access.From(ctx).User, Chat: chat, Channel: b.Channel, Text: b.Text, Attachments: b.Attachments, Seen: b.Seen, Force: b.Force,
+		Key: key, ReplyTo: b.ReplyTo, Template: b.Template, Subject: b.Subject, To: b.To, Cc: cc,
+		TemplateID: b.TemplateID, Variables: b.Variables, Undo: undoFor(b.UndoSeconds),
+	}
 }
