@@ -35,6 +35,9 @@ type Capabilities struct {
 	Mail bool
 	// Album is the most attachments one part can carry, where more than one.
 	Album int
+	// AlbumBytes is the most bytes that they may have together; zero when there
+	// is no limit but each one's own.
+	AlbumBytes int64
 	// AlbumKinds are the kinds of attachments that one part can carry together;
 	// kinds of different lists, or of none, go apart. Nil is any with any.
 	AlbumKinds [][]events.ContentType

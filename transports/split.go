@@ -21,8 +21,8 @@ import (
 // cuts; invalid UTF-8 becomes U+FFFD. Text of nothing but white space makes no
 // part.
 //
-// Files that may go together (Album, AlbumKinds) and follow each other share a
-// part, others have their own. The text is the caption of the first if it
+// Files that may go together (Album, AlbumBytes, AlbumKinds) and follow each other
+// share a part, others have their own. The text is the caption of the first if it
 // fits one, and goes ahead in parts of its own otherwise. A file of a kind that
 // the account cannot send, or not in this size, is sent as a document if that
 // can be; a file that fits nothing keeps its kind, for Send to refuse in words.
@@ -57,6 +57,15 @@ func Split(text string, entities []events.Entity, files []File, caps Capabilitie
 func joinsAlbum(part *Part, file File, caps Capabilities) bool {
 	if len(part.Album)+2 > caps.Album || !together(part.Attachment.Kind, file.Kind, caps) {
 		return false
+	}
+	if caps.AlbumBytes > 0 {
+		sum := part.Attachment.Size + file.Size
+		for _, f := range part.Album {
+			sum += f.Size
+		}
+		if sum > caps.AlbumBytes {
+			return false
+		}
 	}
 	part.Album = append(part.Album, file)
 	return true

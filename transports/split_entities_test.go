@@ -103,6 +103,10 @@ func TestSplitAlbums(t *testing.T) {
 	if parts := transports.Split("", nil, []transports.File{photo, document}, caps); len(parts) != 1 {
 		t.Errorf("any kinds go together, and there are %d parts", len(parts))
 	}
+	caps.AlbumBytes = 2
+	if parts := transports.Split("", nil, []transports.File{photo, photo, photo}, caps); len(parts) != 2 || len(parts[0].Album) != 1 {
+		t.Errorf("two of three files fit one part, and there are %d parts", len(parts))
+	}
 	caps.Album = 0
 	if parts := transports.Split("", nil, []transports.File{photo, photo}, caps); len(parts) != 2 {
 		t.Errorf("an account without albums has one: %d parts", len(parts))

@@ -147,7 +147,7 @@ func fakeFacts() []transporttest.Fact {
 		facts = append(facts, transporttest.Fact{Field: field, Source: page})
 	}
 	facts[0].Most = 100
-	for _, field := range []string{"TextUnit", "Captionless", "Templates", "Mail", "AlbumKinds", "FetchesMedia", "OptOut", "DeliveryReceipts", "ReadReceipts", "HarmlessResend", "Rate", "PersonRate"} {
+	for _, field := range []string{"TextUnit", "Segments", "Captionless", "Templates", "Mail", "AlbumBytes", "AlbumKinds", "FetchesMedia", "OptOut", "DeliveryReceipts", "ReadReceipts", "HarmlessResend", "Rate", "PersonRate"} {
 		facts = append(facts, transporttest.Fact{Field: field, Has: transporttest.Absent, Source: "the fake has none"})
 	}
 	return facts

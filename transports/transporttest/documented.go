@@ -45,6 +45,7 @@ func documented() map[events.Transport][]Fact {
 		botFAQ   = "https://core.telegram.org/bots/faq#my-bot-is-hitting-limits-how-do-i-avoid-this"
 		messages = "https://www.twilio.com/docs/messaging/api/message-resource"
 		accepted = "https://www.twilio.com/docs/messaging/guides/accepted-mime-types"
+		media    = "https://www.twilio.com/docs/messaging/api/media-resource"
 		status   = "https://www.twilio.com/docs/messaging/guides/outbound-message-status-in-status-callbacks"
 		whatsapp = "https://www.twilio.com/docs/whatsapp/api"
 		waMedia  = "https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages"
@@ -52,6 +53,7 @@ func documented() map[events.Transport][]Fact {
 		content  = "https://www.twilio.com/docs/content"
 		optOut   = "https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out"
 		rfc      = "https://www.rfc-editor.org/rfc/"
+		kb       = 1 << 10
 		mb       = 1 << 20
 	)
 	return map[events.Transport][]Fact{
@@ -59,16 +61,20 @@ func documented() map[events.Transport][]Fact {
 			{"MaxText", Documented, 4096, botAPI + "#sendmessage"},
 			{"MaxCaption", Documented, 1024, botAPI + "#sendphoto"},
 			{"TextUnit", Documented, 0, botAPI + "#messageentity"},
+			{"Segments", Absent, 0, "texts do not travel as SMS"},
 			{"Attachments.photo", Documented, 10 * mb, botAPI + "#sendphoto"},
 			{"Attachments.video", Documented, 50 * mb, botAPI + "#sendvideo"},
 			{"Attachments.animation", Documented, 50 * mb, botAPI + "#sendanimation"},
 			{"Attachments.audio", Documented, 50 * mb, botAPI + "#sendaudio"},
 			{"Attachments.voice", Documented, 50 * mb, botAPI + "#sendvoice"},
-			{"Attachments.video_note", Documented, 50 * mb, botAPI + "#sendvideonote"},
+			{"Attachments.video_note", Documented, 50 * mb, botAPI + "#sending-files"},
 			{"Attachments.document", Documented, 50 * mb, botAPI + "#senddocument"},
+			{"Attachments.sticker", Optional, 50 * mb, "WEBP, TGS or WEBM with requirements of its own: " + botAPI + "#sendsticker"},
 			{"Captionless", Documented, 0, botAPI + "#sendvideonote"},
 			{"MaxFetch", Documented, 20 * mb, botAPI + "#getfile"},
-			{"ReplyWindow", Documented, 0, "https://core.telegram.org/bots/features#what-features-do-bots-have"},
+			// A business connection answers for 24 hours (#businessbotrights, can_reply);
+			// that is a right of each connection, and the account's bot has no window.
+			{"ReplyWindow", Documented, 0, botAPI + "#sendmessage"},
 			{"Replies", Documented, 0, botAPI + "#replyparameters"},
 			{"Edits", Documented, 0, botAPI + "#editmessagetext"},
 			{"Reactions", Documented, 0, botAPI + "#setmessagereaction"},
@@ -76,6 +82,7 @@ func documented() map[events.Transport][]Fact {
 			{"Typing", Documented, 0, botAPI + "#sendchataction"},
 			{"Mail", Absent, 0, "messages have no subject"},
 			{"Album", Documented, 10, botAPI + "#sendmediagroup"},
+			{"AlbumBytes", Absent, 0, "each file has its own limit"},
 			{"AlbumKinds", Documented, 0, botAPI + "#sendmediagroup"},
 			{"FetchesMedia", Optional, 0, "files are uploaded; by URL they may have 5 and 20 MB only: " + botAPI + "#sending-files"},
 			{"OptOut", Absent, 0, "people block the bot instead, by no keyword"},
@@ -90,12 +97,13 @@ func documented() map[events.Transport][]Fact {
 			{"MaxText", Documented, 1600, messages},
 			{"MaxCaption", Documented, 1600, messages},
 			{"TextUnit", Optional, 0, "1600 characters, of a unit that the page leaves open"},
-			{"Attachments.photo", Documented, 5 * mb, accepted},
-			{"Attachments.video", Optional, 5 * mb, "accepted but not made to fit the device: " + accepted},
-			{"Attachments.audio", Optional, 5 * mb, "as video"},
-			{"Attachments.document", Optional, 5 * mb, "as video"},
+			{"Segments", Documented, 0, "https://www.twilio.com/docs/glossary/what-sms-character-limit"},
+			{"Attachments.photo", Documented, 5 * mb, messages + "#create-a-message-resource"},
+			{"Attachments.video", Optional, 500 * kb, "accepted but not made to fit the device (" + accepted + "), to 500 KB: " + messages},
+			{"Attachments.audio", Optional, 500 * kb, "as video"},
+			{"Attachments.document", Optional, 500 * kb, "as video"},
 			{"Captionless", Optional, 0, "a Body goes with any MediaUrl"},
-			{"MaxFetch", Documented, 0, "https://www.twilio.com/docs/messaging/api/media-resource"},
+			{"MaxFetch", Documented, 0, media},
 			{"ReplyWindow", Documented, 0, messages},
 			{"Replies", Absent, 0, "an SMS answers no other"},
 			{"Edits", Absent, 0, "what was sent stays"},
@@ -104,6 +112,7 @@ func documented() map[events.Transport][]Fact {
 			{"Typing", Absent, 0, "nothing shows it"},
 			{"Mail", Absent, 0, "messages have no subject"},
 			{"Album", Optional, 10, "up to ten MediaUrl: " + messages},
+			{"AlbumBytes", Optional, 5 * mb, "what goes with one message has 5 MB in all: " + media},
 			{"AlbumKinds", Optional, 0, "any with any"},
 			{"FetchesMedia", Documented, 0, messages},
 			{"OptOut", Documented, 0, optOut},
@@ -118,14 +127,15 @@ func documented() map[events.Transport][]Fact {
 			{"MaxText", Documented, 1600, messages},
 			{"MaxCaption", Documented, 1600, messages},
 			{"TextUnit", Optional, 0, "1600 characters, of a unit that the page leaves open"},
+			{"Segments", Absent, 0, "WhatsApp messages are whole: " + messages},
 			{"Attachments.photo", Documented, 5 * mb, waMedia},
 			{"Attachments.video", Documented, 16 * mb, waMedia},
 			{"Attachments.audio", Documented, 16 * mb, waMedia},
 			{"Attachments.document", Documented, 16 * mb, waMedia},
 			{"Attachments.voice", Optional, 16 * mb, "an audio file of one kind: " + waMedia},
-			{"Attachments.sticker", Optional, 16 * mb, "image/webp with requirements of its own: " + waMedia},
+			{"Attachments.sticker", Optional, 500 * kb, "image/webp, 512 by 512 pixels, 100 KB or animated 500 KB: " + waMedia},
 			{"Captionless", Documented, 0, waMedia},
-			{"MaxFetch", Documented, 0, "https://www.twilio.com/docs/messaging/api/media-resource"},
+			{"MaxFetch", Documented, 0, media},
 			{"ReplyWindow", Documented, 24 * 60 * 60 * 1_000_000_000, waWindow},
 			{"Replies", Absent, 0, "the message resource has no parameter for it: " + messages},
 			{"Edits", Absent, 0, "the message resource can only be redacted"},
@@ -134,6 +144,7 @@ func documented() map[events.Transport][]Fact {
 			{"Typing", Optional, 0, "a beta that only works after an inbound message: https://www.twilio.com/docs/whatsapp/api/typing-indicators-resource"},
 			{"Mail", Absent, 0, "messages have no subject"},
 			{"Album", Absent, 0, "one MediaUrl a message: " + waMedia},
+			{"AlbumBytes", Absent, 0, "as Album"},
 			{"AlbumKinds", Absent, 0, "as Album"},
 			{"FetchesMedia", Documented, 0, messages},
 			{"OptOut", Optional, 0, "a messaging service may enforce it: " + optOut},
@@ -148,6 +159,7 @@ func documented() map[events.Transport][]Fact {
 			{"MaxText", Documented, 0, rfc + "rfc5322#section-2.1.1"},
 			{"MaxCaption", Documented, 0, rfc + "rfc2046#section-5.1.3"},
 			{"TextUnit", Optional, 0, "servers limit the whole mail, in bytes (RFC 1870)"},
+			{"Segments", Absent, 0, "texts do not travel as SMS"},
 			{"Attachments.document", Documented, 0, rfc + "rfc2183"},
 			{"Attachments.photo", Optional, 0, "any file can be a document"},
 			{"Attachments.video", Optional, 0, "any file can be a document"},
@@ -166,6 +178,7 @@ func documented() map[events.Transport][]Fact {
 			{"Typing", Absent, 0, "nothing shows it"},
 			{"Mail", Documented, 0, rfc + "rfc5322#section-3.6.5"},
 			{"Album", Optional, 0, "a mail may carry many files (RFC 2046), within its size"},
+			{"AlbumBytes", Optional, 0, "servers limit the whole mail, as they see fit (RFC 1870)"},
 			{"AlbumKinds", Optional, 0, "any with any"},
 			{"FetchesMedia", Absent, 0, "files go with the mail"},
 			{"OptOut", Optional, 0, "List-Unsubscribe (RFC 8058) is for mailings"},

@@ -78,7 +78,7 @@ func postboxFacts() []transporttest.Fact {
 	}
 	for _, field := range []string{
 		"MaxCaption", "TextUnit", "Captionless", "MaxFetch", "Replies", "Edits", "Reactions", "Templates", "Typing", "Mail",
-		"Album", "AlbumKinds", "FetchesMedia", "OptOut", "DeliveryReceipts", "ReadReceipts", "Reconcile", "PersonRate",
+		"Segments", "Album", "AlbumBytes", "AlbumKinds", "FetchesMedia", "OptOut", "DeliveryReceipts", "ReadReceipts", "Reconcile", "PersonRate",
 	} {
 		facts = append(facts, transporttest.Fact{Field: field, Has: transporttest.Absent, Source: "the documentation names nothing like it"})
 	}

@@ -228,7 +228,7 @@ func (n *Number) capabilities(mms bool) transports.Capabilities {
 			events.Document: maxOther,
 		}
 		caps.FetchesMedia = true
-		caps.Album = maxMedia
+		caps.Album, caps.AlbumBytes = maxMedia, maxImage
 	}
 	return caps
 }

@@ -116,6 +116,7 @@ func (n *Number) media(part transports.Part) (urls []string, words string) {
 	if len(files) > max(n.caps.Album, 1) {
 		return nil, fmt.Sprintf("%d files are more than one message takes", len(files))
 	}
+	var sum int64
 	for _, file := range files {
 		limit, ok := n.caps.Attachments[file.Kind]
 		if file.Kind == events.Animation && len(n.caps.Attachments) > 0 && !n.whatsApp {
@@ -132,6 +133,10 @@ func (n *Number) media(part transports.Part) (urls []string, words string) {
 			return nil, "the file has no address at which Twilio could fetch it: set the installation's public URL"
 		}
 		urls = append(urls, file.URL)
+		sum += file.Size
+	}
+	if n.caps.AlbumBytes > 0 && sum > n.caps.AlbumBytes {
+		return nil, fmt.Sprintf("the files have %d bytes together; one message may have %d", sum, n.caps.AlbumBytes)
 	}
 	return urls, ""
 }

@@ -59,7 +59,7 @@ func TestSendRequests(t *testing.T) {
 		},
 		{
 			"files", events.SMS, nil,
-			transports.Outbound{To: anna, Part: transports.Part{Text: "look", Attachment: image(5 << 20), Album: []transports.File{*image(1), *image(2)}}},
+			transports.Outbound{To: anna, Part: transports.Part{Text: "look", Attachment: image(5<<20 - 3), Album: []transports.File{*image(1), *image(2)}}},
 			[]string{"Body=look", "From=+15005550006", "MediaUrl=" + imageURL + "," + imageURL + "," + imageURL, "StatusCallback=" + hookURL, "To=" + anna},
 		},
 		{
@@ -115,6 +115,7 @@ func TestWhatIsNotSent(t *testing.T) {
 		{"a file where there is no MMS", events.SMS, local, transports.Outbound{To: anna, Part: transports.Part{Attachment: image(1)}}, "text only"},
 		{"a file too large", events.SMS, nil, transports.Outbound{To: anna, Part: transports.Part{Attachment: image(5<<20 + 1)}}, "bytes"},
 		{"a file without address", events.SMS, nil, transports.Outbound{To: anna, Part: transports.Part{Attachment: &transports.File{Kind: events.Photo}}}, "public URL"},
+		{"files too large together", events.SMS, nil, transports.Outbound{To: anna, Part: transports.Part{Attachment: image(5 << 20), Album: []transports.File{*image(1)}}}, "5242881 bytes together"},
 		{"two files on WhatsApp", events.WhatsApp, nil, transports.Outbound{To: anna, Part: transports.Part{Attachment: image(1), Album: []transports.File{*image(1)}}}, "2 files"},
 		{"a template of no id", events.WhatsApp, nil, transports.Outbound{To: anna, Template: &transports.Template{}}, "no id"},
 	} {
@@ -151,7 +152,7 @@ func TestSendFailures(t *testing.T) {
 		{"63018", refused(400, 63018, "Rate limit"), transports.SendError{Outcome: transports.Retry, Code: "63018", Throttled: transports.PersonThrottled}},
 		{"21211", refused(400, 21211, "Invalid To"), transports.SendError{Outcome: transports.Rejected, Code: "21211", Unreachable: true}},
 		{"21408", refused(400, 21408, "Permission"), transports.SendError{Outcome: transports.Rejected, Code: "21408"}},
-		{"21610", refused(400, 21610, "unsubscribed"), transports.SendError{Outcome: transports.Rejected, Code: "21610", Unreachable: true}},
+		{"21610", refused(400, 21610, "unsubscribed"), transports.SendError{Outcome: transports.Rejected, Code: "21610", Unreachable: true, OptedOut: true}},
 		{"21614", refused(400, 21614, "not mobile"), transports.SendError{Outcome: transports.Rejected, Code: "21614", Unreachable: true}},
 		{"21617", refused(400, 21617, "too long"), transports.SendError{Outcome: transports.Rejected, Code: "21617"}},
 		{"30005", refused(400, 30005, "unknown"), transports.SendError{Outcome: transports.Rejected, Code: "30005", Unreachable: true}},
@@ -289,7 +290,7 @@ func TestCapabilities(t *testing.T) {
 	if c := caps(events.SMS, map[string]string{"from": "+4915550006000"}, publicURL); len(c.Attachments) > 0 || c.MaxCaption > 0 || c.FetchesMedia || c.ReplyWindow != transports.NoReplyWindow {
 		t.Errorf("a German number has %+v", c)
 	}
-	if c := caps(events.SMS, map[string]string{"from": "+4915550006000", "mms": "on"}, publicURL); c.Attachments[events.Photo] != 5<<20 || c.Album != 10 || !c.FetchesMedia {
+	if c := caps(events.SMS, map[string]string{"from": "+4915550006000", "mms": "on"}, publicURL); c.Attachments[events.Photo] != 5<<20 || c.Album != 10 || c.AlbumBytes != 5<<20 || !c.FetchesMedia {
 		t.Errorf("with mms on %+v", c)
 	}
 	if c := caps(events.SMS, map[string]string{"mms": "off", "rate": "3"}, ""); len(c.Attachments) > 0 || c.DeliveryReceipts || c.Rate.Messages != 3 {
