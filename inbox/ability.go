@@ -19,6 +19,8 @@ type Abilities struct {
 	Edits       bool          `json:"edits,omitempty"`
 	Reactions   bool          `json:"reactions,omitempty"`
 	Templates   bool          `json:"templates,omitempty"`
+	// Typing says that the client can be shown that somebody writes.
+	Typing bool `json:"typing,omitempty"`
 	// Mail says that messages have a subject and recipients.
 	Mail bool `json:"mail,omitempty"`
 	// Lists says that the provider can list what it has, so that it can be compared

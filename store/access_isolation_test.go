@@ -71,6 +71,10 @@ func reaches() map[string]func(f *foreign) {
 			_, err := f.db.PauseChannel(f.Context(), f.tenant, f.channel, true)
 			f.missing("PauseChannel", err)
 		},
+		"ShowTyping": func(f *foreign) {
+			_, err := f.db.ShowTyping(f.Context(), f.tenant, f.chat, "", nil)
+			f.missing("ShowTyping", err)
+		},
 		"RotateChannel": func(f *foreign) {
 			_, err := f.db.RotateChannel(f.Context(), f.tenant, f.channel, []byte("x"), "y")
 			f.missing("RotateChannel", err)

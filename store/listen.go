@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -18,9 +19,18 @@ const listenProbe = 30 * time.Second
 // from now on, on a connection of its own, until ctx ends or the connection
 // fails. It is a wake-up and no more: calls may be missing, so its caller looks
 // for itself when this returns, and now and then anyway. Ready, if not nil, is
-// called once nothing more is missed.
-func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(events.ChannelID)) error {
-	if err := db.listen(ctx, "parley_delivery", ready, func(channel string) { queued(events.ChannelID(channel)) }); err != nil {
+// called once nothing more is missed; typing hears of who types, see
+// [DB.ShowTyping].
+func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(events.ChannelID), typing func(Typing)) error {
+	if err := db.listen(ctx, ready, map[string]func(string){
+		"parley_delivery": func(channel string) { queued(events.ChannelID(channel)) },
+		typingNotified: func(payload string) {
+			var t Typing
+			if json.Unmarshal([]byte(payload), &t) == nil { // nobody else notifies there
+				typing(t)
+			}
+		},
+	}); err != nil {
 		return fmt.Errorf("listening for deliveries: %w", err)
 	}
 	return nil
@@ -30,13 +40,17 @@ func (db *DB) ListenDeliveries(ctx context.Context, ready func(), queued func(ev
 // revoked and each user whose role changes or who is disabled, like
 // ListenDeliveries.
 func (db *DB) ListenAccess(ctx context.Context, ready func(), changed func(events.TenantID)) error {
-	if err := db.listen(ctx, "parley_access", ready, func(tenant string) { changed(events.TenantID(tenant)) }); err != nil {
+	if err := db.listen(ctx, ready, map[string]func(string){
+		"parley_access": func(tenant string) { changed(events.TenantID(tenant)) },
+	}); err != nil {
 		return fmt.Errorf("listening for what is revoked: %w", err)
 	}
 	return nil
 }
 
-func (db *DB) listen(ctx context.Context, channel string, ready func(), heard func(payload string)) error {
+// listen calls what belongs to each of PostgreSQL's channels with what is notified
+// there.
+func (db *DB) listen(ctx context.Context, ready func(), heard map[string]func(payload string)) error {
 	cfg := db.worker.Config().ConnConfig
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	if err != nil {
@@ -47,8 +61,10 @@ func (db *DB) listen(ctx context.Context, channel string, ready func(), heard fu
 		defer cancel()
 		_ = conn.Close(ctx) // it is given up either way
 	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
-		return err
+	for channel := range heard {
+		if _, err := conn.Exec(ctx, "LISTEN "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return err
+		}
 	}
 	if ready != nil {
 		ready()
@@ -60,7 +76,7 @@ func (db *DB) listen(ctx context.Context, channel string, ready func(), heard fu
 		cancel()
 		switch {
 		case err == nil:
-			heard(n.Payload)
+			heard[n.Channel](n.Payload)
 			continue
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -92,7 +92,7 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 func abilities(caps transports.Capabilities) inbox.Abilities {
 	can := inbox.Abilities{
 		Replies: caps.Replies, Edits: caps.Edits, Reactions: caps.Reactions, Templates: caps.Templates, Mail: caps.Mail,
-		MaxText: caps.MaxText, MaxCaption: caps.MaxCaption, Lists: caps.Reconcile > 0,
+		MaxText: caps.MaxText, MaxCaption: caps.MaxCaption, Lists: caps.Reconcile > 0, Typing: caps.Typing,
 		Fits: func(text string, caption bool) bool {
 			if caption {
 				caps := caps

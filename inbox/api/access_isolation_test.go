@@ -40,6 +40,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 // valid are bodies that nothing is wrong with, so that what is refused is refused
 // for whose it is.
 var valid = map[string]string{
+	"show-typing":           `{}`,
 	"rotate-channel":        `{"secrets":{"token":"stolen"},"webhook":true}`,
 	"edit-message":          `{"text":"changed"}`,
 	"react-to-message":      `{"emoji":["x"]}`,

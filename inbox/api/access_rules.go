@@ -50,6 +50,7 @@ func rules() map[string]operationRule {
 		"search-clients":     allow(inbox.ReadOnly, access.ReadChats),
 		"reply":              allow(inbox.Agent, access.WriteChats).noted("message.reply"),
 		"read-chat":          allow(inbox.Agent, access.WriteChats),
+		"show-typing":        allow(inbox.Agent, access.WriteChats),
 		"upload":             allow(inbox.Agent, access.WriteChats),
 		"refetch":            allow(inbox.Agent, access.WriteChats).noted("message.refetch"),
 

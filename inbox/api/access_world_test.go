@@ -77,7 +77,7 @@ func newPublicWorld(t *testing.T) *publicWorld {
 					return desk.Report{Account: "@" + secrets["token"]}, nil
 				},
 				Abilities: func(events.Channel, map[string]string) (inbox.Abilities, error) {
-					return inbox.Abilities{Edits: true, Reactions: true, Replies: true}, nil
+					return inbox.Abilities{Edits: true, Reactions: true, Replies: true, Typing: true}, nil
 				},
 			},
 		},

@@ -44,6 +44,13 @@ func TestAgentsActInTheirOwnName(t *testing.T) {
 	// Her own message is no news to her; to the owner it is.
 	w.ask(cookie, "POST", path, `{"text":"And more.","seen":2}`, 201, nil)
 	w.ask(w.a.session, "POST", path, `{"text":"Me, too.","seen":2}`, 409, nil)
+	var typing struct{ Shown bool }
+	for range 2 { // the second within its four seconds
+		w.ask(cookie, "POST", fmt.Sprintf("/api/v1/chats/%d/typing", w.a.chat), `{"channel":"support"}`, 200, &typing)
+		if !typing.Shown {
+			t.Error("it is not shown that she writes")
+		}
+	}
 	// A program is a user of its own.
 	var byToken inbox.Message
 	w.ask(w.a.tokenSecret, "POST", path, `{"text":"Beep.","seen":2,"force":true}`, 201, &byToken)

@@ -44,6 +44,26 @@ func (a *api) chats(h huma.API) {
 		}
 		return a.Desk.Chat(ctx, tenant, in.Chat)
 	})
+	type typing struct {
+		ChatRef
+		Body struct {
+			Channel string `json:"channel,omitempty" doc:"Id or name of the channel; the one that a reply would take when absent."`
+		}
+	}
+	type shown struct {
+		Shown bool `json:"shown" doc:"False where the client cannot see that: the channel does not show it, or takes no message now."`
+	}
+	handle(a, h, huma.Operation{
+		OperationID: "show-typing", Method: http.MethodPost, Path: "/api/v1/chats/{chat}/typing", Summary: "Show the client that somebody writes",
+		Description: "For a few seconds; ask again while that goes on: more often than every four seconds has no effect. Nothing is stored.",
+	}, func(ctx context.Context, in *typing) (shown, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return shown{}, err
+		}
+		is, err := a.Desk.Typing(ctx, tenant, in.Chat, in.Body.Channel)
+		return shown{Shown: is}, err
+	})
 	type markRead struct {
 		ChatRef
 		Body struct {

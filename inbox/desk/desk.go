@@ -39,6 +39,8 @@ type Desk struct {
 	Logger *slog.Logger
 
 	mu sync.Mutex
+	// typed is when it was last shown that somebody writes in a chat.
+	typed map[typedIn]time.Time
 	// can is what the channels of each tenant can do.
 	can map[events.TenantID]known
 }

@@ -207,7 +207,7 @@ func (d *Dispatcher) listen(ctx context.Context) {
 			pauses.Reset()
 			d.lookNow()
 			d.wakeAll() // for what was queued while nobody listened
-		}, d.told)
+		}, d.told, d.typing)
 		if ctx.Err() != nil {
 			return
 		}

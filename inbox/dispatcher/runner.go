@@ -54,6 +54,7 @@ type runner struct {
 	// doubts tells it of more.
 	present  atomic.Pointer[adapter]
 	doubts   chan struct{}
+	typings  typings
 	gate     *gate
 	rates    *rates
 	failures *backoff.ExponentialBackOff
