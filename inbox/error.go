@@ -8,15 +8,16 @@ type Code string
 
 // The codes.
 const (
-	Invalid      Code = "invalid"      // the request can never work as it is
-	NotFound     Code = "not_found"    // nothing of that name in this tenant
-	Conflict     Code = "conflict"     // it collides with what is there
-	Stale        Code = "stale"        // the caller has not seen the newest state
-	Changed      Code = "changed"      // somebody else has changed it since the caller read it
-	Refused      Code = "refused"      // a rule forbids it now: opted out, window closed, blocked
-	Unavailable  Code = "unavailable"  // something it needs is down; try again
-	Unauthorized Code = "unauthorized" // who is asking?
-	Forbidden    Code = "forbidden"    // they may not
+	Invalid      Code = "invalid"        // the request can never work as it is
+	NotFound     Code = "not_found"      // nothing of that name in this tenant
+	Conflict     Code = "conflict"       // it collides with what is there
+	Stale        Code = "stale"          // the caller has not seen the newest state
+	Changed      Code = "changed"        // somebody else has changed it since the caller read it
+	Unversioned  Code = "version_needed" // which version does it change?
+	Refused      Code = "refused"        // a rule forbids it now: opted out, window closed, blocked
+	Unavailable  Code = "unavailable"    // something it needs is down; try again
+	Unauthorized Code = "unauthorized"   // who is asking?
+	Forbidden    Code = "forbidden"      // they may not
 )
 
 // Error is an error that its reader can act on.

@@ -9,6 +9,7 @@ func (s *session) seedAccess(w *tenantWorld) {
 	user := one[int](s, "INSERT INTO core_users (name, role) VALUES ('Cy', 'owner') RETURNING id")
 	const hash = "sha256(convert_to(gen_random_uuid()::text, 'UTF8'))"
 	s.exec("INSERT INTO parley_sessions (user_id, hash, expires_at, idle) VALUES ($1, "+hash+", now() + interval '1 day', '1 hour')", user)
+	s.exec("INSERT INTO parley_subjects (issuer, subject, user_id) VALUES ('https://id.example.com', 'cy', $1)", user)
 	s.exec("INSERT INTO parley_tokens (user_id, name, prefix, hash, scopes, expires_at) VALUES ($1, 'bot', 'x', "+hash+", '{chats:read}', now())", user)
 	s.exec("INSERT INTO parley_invitations (user_id, role, hash, expires_at) VALUES ($1, 'agent', "+hash+", now())", user)
 	s.exec("INSERT INTO parley_audit_log (tenant_id, actor_kind, action) VALUES ($1, 'operator', 'user.add')", w.tenant)
@@ -40,7 +41,7 @@ func TestAccessGoesWithItsUser(t *testing.T) {
 	seedTenant(s, tenantA)
 	s.act(worker, tenantA)
 	s.exec("DELETE FROM core_users WHERE name = 'Cy'")
-	for _, table := range []string{"parley_sessions", "parley_tokens", "parley_invitations"} {
+	for _, table := range []string{"parley_sessions", "parley_tokens", "parley_invitations", "parley_subjects"} {
 		if n := one[int](s, "SELECT count(*)::int FROM "+table); n != 0 {
 			t.Errorf("%d rows of %s outlived their user", n, table)
 		}

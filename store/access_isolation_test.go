@@ -67,6 +67,10 @@ func reaches() map[string]func(f *foreign) {
 			_, err := f.db.UpdateChannel(f.Context(), f.tenant, f.channel, store.ChannelChange{Name: new("taken")})
 			f.missing("UpdateChannel", err)
 		},
+		"ChannelOfKey": func(f *foreign) {
+			_, found, err := f.db.ChannelOfKey(f.Context(), f.tenant, "key")
+			f.none("ChannelOfKey", count(found), err)
+		},
 		"PauseChannel": func(f *foreign) {
 			_, err := f.db.PauseChannel(f.Context(), f.tenant, f.channel, true)
 			f.missing("PauseChannel", err)
@@ -389,7 +393,7 @@ func newForeign(t *testing.T) (*foreign, string) {
 	f.upload = up.ID
 	ch, err := f.db.CreateChannel(t.Context(), events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.a, Transport: events.Telegram, Name: "Shop", Mode: events.Polling, WebhookPath: strings.Repeat("w", 40), Sealed: []byte("s"),
-	}, "")
+	}, "", "key")
 	must(err)
 	f.channel = ch.ID
 	id := func(sql string, args ...any) int64 {

@@ -35,8 +35,9 @@ func scanChannel(row pgx.CollectableRow) (c Channel, err error) {
 
 // CreateChannel stores a new channel under ch.ID, which its sealed secrets are
 // bound to. A name or provider account that the tenant has already is a
-// Conflict.
-func (db *DB) CreateChannel(ctx context.Context, ch events.Channel, account string) (c Channel, err error) {
+// Conflict. With a key that made a channel before, it returns that one, which has
+// another id; the caller says whether it is the same.
+func (db *DB) CreateChannel(ctx context.Context, ch events.Channel, account, key string) (c Channel, err error) {
 	if err := validTenant(ch.Tenant); err != nil {
 		return Channel{}, err
 	}
@@ -49,14 +50,22 @@ func (db *DB) CreateChannel(ctx context.Context, ch events.Channel, account stri
 	}
 	err = db.inTenant(ctx, ch.Tenant, func(tx pgx.Tx) error {
 		aim(ctx, ch.ID)
+		if err := lockChannelNames(ctx, tx); err != nil {
+			return err
+		}
+		if key != "" {
+			if c, err = channelOfKey(ctx, tx, key); !errors.Is(err, pgx.ErrNoRows) {
+				return err
+			}
+		}
 		if err := channelIsNew(ctx, tx, ch, account); err != nil {
 			return err
 		}
 		rows, _ := tx.Query(ctx, `
-			INSERT INTO parley_channels (id, transport, name, mode, webhook_path, country, settings, sealed, account, paused_at)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, nullif($9, ''), CASE WHEN $10 THEN now() END)
+			INSERT INTO parley_channels (id, transport, name, mode, webhook_path, country, settings, sealed, account, paused_at, idempotency_key)
+			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), $7, $8, nullif($9, ''), CASE WHEN $10 THEN now() END, nullif($11, ''))
 			RETURNING `+channelColumns,
-			ch.ID, ch.Transport, ch.Name, ch.Mode, ch.WebhookPath, ch.Country, settings, ch.Sealed, account, ch.Paused)
+			ch.ID, ch.Transport, ch.Name, ch.Mode, ch.WebhookPath, ch.Country, settings, ch.Sealed, account, ch.Paused, key)
 		c, err = pgx.CollectExactlyOneRow(rows, scanChannel)
 		return err
 	})
@@ -74,19 +83,42 @@ func (db *DB) CreateChannel(ctx context.Context, ch events.Channel, account stri
 	return Channel{}, fmt.Errorf("creating a channel: %w", err)
 }
 
+// ChannelOfKey is the channel that a key made; found is false when it made none.
+func (db *DB) ChannelOfKey(ctx context.Context, tenant events.TenantID, key string) (c Channel, found bool, err error) {
+	if err := validTenant(tenant); err != nil {
+		return Channel{}, false, err
+	}
+	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+		c, err = channelOfKey(ctx, tx, key)
+		return err
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Channel{}, false, nil
+	}
+	return c, err == nil, err
+}
+
+func channelOfKey(ctx context.Context, tx pgx.Tx, key string) (Channel, error) {
+	rows, _ := tx.Query(ctx, "SELECT "+channelColumns+" FROM parley_channels WHERE idempotency_key = $1", key)
+	return pgx.CollectExactlyOneRow(rows, scanChannel)
+}
+
+// lockChannelNames lets nobody else name a channel until the transaction ends.
+func lockChannelNames(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockChannelName))
+	return err
+}
+
 // channelIsNew refuses a second channel of one name, which people could not
 // tell apart, and a second one of one account, whose pollers would steal each
-// other's updates.
+// other's updates. It is called with lockChannelNames.
 func channelIsNew(ctx context.Context, tx pgx.Tx, ch events.Channel, account string) error {
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockChannelName)); err != nil {
-		return err
-	}
 	var name string
 	var same bool
 	err := tx.QueryRow(ctx, `
 		SELECT name, lower(name) = lower($1) FROM parley_channels
-		 WHERE lower(name) = lower($1) OR ($3 <> '' AND transport = $2 AND account = $3)
-		 ORDER BY 2 DESC LIMIT 1`, ch.Name, ch.Transport, account).Scan(&name, &same)
+		 WHERE (lower(name) = lower($1) OR ($3 <> '' AND transport = $2 AND account = $3)) AND id <> $4
+		 ORDER BY 2 DESC LIMIT 1`, ch.Name, ch.Transport, account, ch.ID).Scan(&name, &same)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return nil
@@ -147,19 +179,42 @@ type ChannelChange struct {
 	Country  *string
 	Settings map[string]string
 	Account  *string
+	// IfVersion is the version that was read, 0 for any; another fails with
+	// Changed.
+	IfVersion int64
 }
 
-// UpdateChannel changes a channel and raises its version.
+// UpdateChannel changes a channel and raises its version. A name that another one
+// has is a Conflict.
 func (db *DB) UpdateChannel(ctx context.Context, tenant events.TenantID, id events.ChannelID, ch ChannelChange) (Channel, error) {
-	c, err := db.oneChannel(ctx, tenant, id, "changing a channel", `
-		UPDATE parley_channels
-		   SET name = coalesce($2, name), mode = coalesce($3, mode),
-		       country = CASE WHEN $4::text IS NULL THEN country ELSE nullif($4, '') END,
-		       settings = coalesce($5::jsonb, settings),
-		       account = CASE WHEN $6::text IS NULL THEN account ELSE nullif($6, '') END,
-		       version = version + 1, updated_at = now()
-		 WHERE id = $1
-		RETURNING `+channelColumns, ch.Name, ch.Mode, ch.Country, settingsOrNil(ch.Settings), ch.Account)
+	c, err := db.oneChannelTx(ctx, tenant, id, "changing a channel", func(tx pgx.Tx) (Channel, error) {
+		if ch.Name != nil {
+			if err := lockChannelNames(ctx, tx); err != nil {
+				return Channel{}, err
+			}
+			if err := channelIsNew(ctx, tx, events.Channel{ID: id, Name: *ch.Name}, ""); err != nil {
+				return Channel{}, err
+			}
+		}
+		// Before the update, so that whoever else changes it waits here.
+		var version int64
+		if err := tx.QueryRow(ctx, "SELECT version FROM parley_channels WHERE id = $1 FOR NO KEY UPDATE", id).Scan(&version); err != nil {
+			return Channel{}, err
+		}
+		if err := sameVersion(ch.IfVersion, version, "The channel"); err != nil {
+			return Channel{}, err
+		}
+		rows, _ := tx.Query(ctx, `
+			UPDATE parley_channels
+			   SET name = coalesce($2, name), mode = coalesce($3, mode),
+			       country = CASE WHEN $4::text IS NULL THEN country ELSE nullif($4, '') END,
+			       settings = coalesce($5::jsonb, settings),
+			       account = CASE WHEN $6::text IS NULL THEN account ELSE nullif($6, '') END,
+			       version = version + 1, updated_at = now()
+			 WHERE id = $1
+			RETURNING `+channelColumns, id, ch.Name, ch.Mode, ch.Country, settingsOrNil(ch.Settings), ch.Account)
+		return pgx.CollectExactlyOneRow(rows, scanChannel)
+	})
 	if sqlState(err) == sqlStateCheck {
 		return Channel{}, &inbox.Error{
 			Code: inbox.Invalid, Message: "The channel's name or mode is not valid.",
@@ -200,7 +255,15 @@ func (db *DB) RotateChannel(ctx context.Context, tenant events.TenantID, id even
 }
 
 // oneChannel runs sql, whose $1 is the id and which returns channelColumns.
-func (db *DB) oneChannel(ctx context.Context, tenant events.TenantID, id events.ChannelID, doing, sql string, args ...any) (c Channel, err error) {
+func (db *DB) oneChannel(ctx context.Context, tenant events.TenantID, id events.ChannelID, doing, sql string, args ...any) (Channel, error) {
+	return db.oneChannelTx(ctx, tenant, id, doing, func(tx pgx.Tx) (Channel, error) {
+		rows, _ := tx.Query(ctx, sql, append([]any{id}, args...)...)
+		return pgx.CollectExactlyOneRow(rows, scanChannel)
+	})
+}
+
+// oneChannelTx runs f, which returns the channel of that id or pgx.ErrNoRows.
+func (db *DB) oneChannelTx(ctx context.Context, tenant events.TenantID, id events.ChannelID, doing string, f func(pgx.Tx) (Channel, error)) (c Channel, err error) {
 	if err := validTenant(tenant); err != nil {
 		return Channel{}, err
 	}
@@ -208,8 +271,7 @@ func (db *DB) oneChannel(ctx context.Context, tenant events.TenantID, id events.
 		return Channel{}, noChannel(id)
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, sql, append([]any{id}, args...)...)
-		c, err = pgx.CollectExactlyOneRow(rows, scanChannel)
+		c, err = f(tx)
 		aim(ctx, id)
 		return err
 	})

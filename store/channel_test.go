@@ -15,7 +15,7 @@ func TestChannelRoundTrip(t *testing.T) {
 	w := newDeskWorld(t)
 	ch := w.newChannel("Second")
 	ch.Country, ch.Settings = "DE", map[string]string{"api_url": "http://localhost:1"}
-	made, err := w.db.CreateChannel(t.Context(), ch, "@second")
+	made, err := w.db.CreateChannel(t.Context(), ch, "@second", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,9 +77,9 @@ func TestChannelVersionRisesWithEveryChange(t *testing.T) {
 func TestChannelNamesAndAccountsAreOnce(t *testing.T) {
 	t.Parallel()
 	w := newDeskWorld(t)
-	_, err := w.db.CreateChannel(t.Context(), w.newChannel("support"), "@other")
+	_, err := w.db.CreateChannel(t.Context(), w.newChannel("support"), "@other", "")
 	wantCode(t, err, inbox.Conflict)
-	_, err = w.db.CreateChannel(t.Context(), w.newChannel("Other"), "@Support")
+	_, err = w.db.CreateChannel(t.Context(), w.newChannel("Other"), "@Support", "")
 	wantCode(t, err, inbox.Conflict)
 
 	var wg sync.WaitGroup
@@ -87,7 +87,7 @@ func TestChannelNamesAndAccountsAreOnce(t *testing.T) {
 	made := 0
 	for range 6 {
 		wg.Go(func() {
-			_, err := w.db.CreateChannel(t.Context(), w.newChannel("Race"), "")
+			_, err := w.db.CreateChannel(t.Context(), w.newChannel("Race"), "", "")
 			mu.Lock()
 			defer mu.Unlock()
 			if err == nil {

@@ -69,7 +69,7 @@ func (w *deskWorld) newChannel(name string) events.Channel {
 
 func (w *deskWorld) addChannel(name string) store.Channel {
 	w.t.Helper()
-	ch, err := w.db.CreateChannel(w.t.Context(), w.newChannel(name), "@"+name)
+	ch, err := w.db.CreateChannel(w.t.Context(), w.newChannel(name), "@"+name, "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -158,7 +158,7 @@ func worksFor(t *testing.T, url string) {
 		if _, err := db.CreateChannel(t.Context(), events.Channel{
 			ID: id, Tenant: tenant.ID, Transport: events.Telegram, Name: "Shop", Mode: events.Polling,
 			WebhookPath: strings.Repeat(string(rune('a'+i)), 40), Sealed: []byte("s"),
-		}, ""); err != nil {
+		}, "", ""); err != nil {
 			t.Fatal(err)
 		}
 		if own, err := db.Channels(t.Context(), tenant.ID); err != nil || len(own) != 1 || own[0].ID != id {

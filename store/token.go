@@ -46,7 +46,7 @@ const sqlTokens = `SELECT t.id::text, t.name, t.prefix, t.scopes, t.created_at, 
 func scanToken(row pgx.CollectableRow) (t Token, err error) {
 	u := &t.User
 	err = row.Scan(&t.ID, &t.Name, &t.Prefix, &t.Scopes, &t.CreatedAt, &t.ExpiresAt, &t.LastUsedAt, &t.RevokedAt,
-		&u.ID, &u.Name, &u.Email, &u.Role, &u.Service, &u.SecondFactor, &u.CreatedAt, &u.DisabledAt)
+		&u.ID, &u.Name, &u.Email, &u.Role, &u.Service, &u.SecondFactor, &u.CreatedAt, &u.DisabledAt, &u.Version)
 	return t, err
 }
 

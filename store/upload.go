@@ -26,6 +26,8 @@ type NewUpload struct {
 	Width, Height int
 	// ThumbnailKey is where its small picture is, empty when there is none.
 	ThumbnailKey string
+	// Key makes a repeated request store one file only; optional.
+	Key string
 }
 
 // ErrNoSameUpload says that the upload whose blob was to be shared is gone: store
@@ -56,13 +58,17 @@ func (db *DB) HasUpload(ctx context.Context, tenant events.TenantID, sha256 [32]
 	return has, nil
 }
 
-// CreateUpload stores the row of an agent's file. It fails with ErrNoSameUpload.
+// CreateUpload stores the row of an agent's file. It fails with ErrNoSameUpload,
+// and with Conflict when the Key stored another file before.
 func (db *DB) CreateUpload(ctx context.Context, tenant events.TenantID, u NewUpload) (up inbox.Upload, err error) {
 	if err := validTenant(tenant); err != nil {
 		return inbox.Upload{}, err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		id, err := insertUpload(ctx, tx, tenant, u)
+		id, err := uploadOfKey(ctx, tx, tenant, u)
+		if err == nil && id == 0 {
+			id, err = insertUpload(ctx, tx, tenant, u)
+		}
 		if err != nil {
 			return err
 		}
@@ -75,24 +81,45 @@ func (db *DB) CreateUpload(ctx context.Context, tenant events.TenantID, u NewUpl
 	return up, nil
 }
 
+// uploadOfKey is the id of the upload that the Key made, 0 when it made none.
+func uploadOfKey(ctx context.Context, tx pgx.Tx, tenant events.TenantID, u NewUpload) (id int64, err error) {
+	if u.Key == "" {
+		return 0, nil
+	}
+	// Two at once: the second waits here for the first.
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", string(tenant)+" upload "+u.Key); err != nil {
+		return 0, err
+	}
+	var same bool
+	err = tx.QueryRow(ctx, "SELECT id, sha256 = $2 AND coalesce(name, '') = $3 FROM core_uploads WHERE idempotency_key = $1",
+		u.Key, u.SHA256[:], u.Name).Scan(&id, &same)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return 0, nil
+	case err == nil && !same:
+		return 0, keyReused()
+	}
+	return id, err
+}
+
 // insertUpload writes an upload's row. One that shares a blob holds the row that
 // it shares with until the transaction ends, so that the blob is never without
 // one.
 func insertUpload(ctx context.Context, tx pgx.Tx, tenant events.TenantID, u NewUpload) (id int64, err error) {
 	if u.BlobKey != "" {
 		err = tx.QueryRow(ctx, `
-			INSERT INTO core_uploads (tenant_id, blob_key, name, mime_type, size, sha256, width, height, thumbnail_key, managed)
-			VALUES ($1, $2, nullif($3, ''), $4, $5, $6, nullif($7, 0), nullif($8, 0), nullif($9, ''), true)
+			INSERT INTO core_uploads (tenant_id, blob_key, name, mime_type, size, sha256, width, height, thumbnail_key, managed, idempotency_key)
+			VALUES ($1, $2, nullif($3, ''), $4, $5, $6, nullif($7, 0), nullif($8, 0), nullif($9, ''), true, nullif($10, ''))
 			RETURNING id`,
-			string(tenant), u.BlobKey, u.Name, u.MIME, u.Size, u.SHA256[:], u.Width, u.Height, u.ThumbnailKey).Scan(&id)
+			string(tenant), u.BlobKey, u.Name, u.MIME, u.Size, u.SHA256[:], u.Width, u.Height, u.ThumbnailKey, u.Key).Scan(&id)
 		return id, err
 	}
 	err = tx.QueryRow(ctx, `
-		INSERT INTO core_uploads (tenant_id, blob_key, name, mime_type, size, sha256, width, height, thumbnail_key, managed)
-		SELECT tenant_id, blob_key, nullif($3, ''), $4, size, sha256, width, height, thumbnail_key, true
+		INSERT INTO core_uploads (tenant_id, blob_key, name, mime_type, size, sha256, width, height, thumbnail_key, managed, idempotency_key)
+		SELECT tenant_id, blob_key, nullif($3, ''), $4, size, sha256, width, height, thumbnail_key, true, nullif($5, '')
 		  FROM (SELECT * FROM core_uploads WHERE tenant_id = $1 AND sha256 = $2 AND managed
 		         ORDER BY id LIMIT 1 FOR KEY SHARE) same
-		RETURNING id`, string(tenant), u.SHA256[:], u.Name, u.MIME).Scan(&id)
+		RETURNING id`, string(tenant), u.SHA256[:], u.Name, u.MIME, u.Key).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return 0, ErrNoSameUpload
 	}

@@ -25,10 +25,11 @@ type Account struct {
 	SecondFactor bool       `json:"second_factor" doc:"Whether a code is asked for at log-in."`
 	CreatedAt    time.Time  `json:"created_at"`
 	DisabledAt   *time.Time `json:"disabled_at,omitempty"`
+	Version      int64      `json:"version" doc:"Raised with each change of role or access; the ETag of the user."`
 }
 
 const accountColumns = `u.id, u.name, coalesce(u.email, '') AS email, u.role, u.service, u.totp IS NOT NULL AS second_factor,
-	u.created_at, u.disabled_at`
+	u.created_at, u.disabled_at, u.version`
 
 // Login is what a log-in is checked against. It never leaves the server.
 type Login struct {
@@ -52,7 +53,7 @@ type NewAccount struct {
 }
 
 func oneAccount(ctx context.Context, tx pgx.Tx, where string, args ...any) (Account, error) {
-	rows, _ := tx.Query(ctx, "SELECT "+accountColumns+" FROM core_users u WHERE "+where, args...)
+	rows, _ := tx.Query(ctx, "SELECT "+accountColumns+" FROM core_users u WHERE u.channel_id IS NULL AND "+where, args...)
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Account])
 }
 
@@ -63,14 +64,15 @@ func noAccount(id int64, err error) error {
 	return &inbox.Error{Code: inbox.NotFound, Message: fmt.Sprintf("There is no user %d.", id), Hint: "List the users to see who there is."}
 }
 
-// Accounts lists a tenant's users by id, after an id, without the operator.
+// Accounts lists a tenant's users by id, after an id, without the operator and
+// those who stand in for whoever answered elsewhere.
 func (db *DB) Accounts(ctx context.Context, tenant events.TenantID, after int64, limit int) (list []Account, err error) {
 	if err := validTenant(tenant); err != nil {
 		return nil, err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, "SELECT "+accountColumns+` FROM core_users u
-			WHERE u.id > $1 AND u.email IS DISTINCT FROM $2 ORDER BY u.id LIMIT $3`, after, operatorEmail, limit)
+			WHERE u.id > $1 AND u.email IS DISTINCT FROM $2 AND u.channel_id IS NULL ORDER BY u.id LIMIT $3`, after, operatorEmail, limit)
 		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[Account])
 		return err
 	})
@@ -156,6 +158,8 @@ func keyReused() error {
 type AccountChange struct {
 	Role     *inbox.Role
 	Disabled *bool
+	// Version is the one that was read, 0 for any; another fails with Changed.
+	Version int64
 }
 
 // ChangeAccount changes a user's role, or disables or enables them. The last
@@ -177,6 +181,9 @@ func (db *DB) ChangeAccount(ctx context.Context, tenant events.TenantID, by inbo
 		if err != nil {
 			return noAccount(id, err)
 		}
+		if err := sameVersion(c.Version, was.Version, "The user"); err != nil {
+			return err
+		}
 		if (was.Role == inbox.Owner || c.Role != nil && *c.Role == inbox.Owner) && byRole != inbox.Owner {
 			return &inbox.Error{Code: inbox.Forbidden, Message: "Only an owner may change who is an owner.", Hint: "Ask an owner."}
 		}
@@ -187,7 +194,7 @@ func (db *DB) ChangeAccount(ctx context.Context, tenant events.TenantID, by inbo
 		if c.Disabled != nil {
 			disabled = *c.Disabled
 		}
-		if _, err := tx.Exec(ctx, `UPDATE core_users SET role = $2,
+		if _, err := tx.Exec(ctx, `UPDATE core_users SET role = $2, version = version + 1,
 			disabled_at = CASE WHEN $3 THEN coalesce(disabled_at, now()) END WHERE id = $1`, id, role, disabled); err != nil {
 			return err
 		}
@@ -226,7 +233,7 @@ func (db *DB) LoginOf(ctx context.Context, tenant events.TenantID, email string)
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, "SELECT "+accountColumns+`, u.password_hash, u.totp, u.totp_step FROM core_users u
-			WHERE lower(u.email) = lower($1) AND u.password_hash IS NOT NULL AND u.disabled_at IS NULL`, strings.TrimSpace(email))
+			WHERE lower(u.email) = lower($1) AND u.password_hash IS NOT NULL AND u.disabled_at IS NULL AND u.channel_id IS NULL`, strings.TrimSpace(email))
 		l, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Login])
 		return err
 	})

@@ -148,6 +148,6 @@ func (c *cluster) addChannel(ctx context.Context, key string, ch events.Channel,
 	if ch.Sealed, err = keys.Seal(string(ch.ID), secrets); err != nil {
 		return ch, err
 	}
-	_, err = c.db.CreateChannel(ctx, ch, "")
+	_, err = c.db.CreateChannel(ctx, ch, "", "")
 	return ch, err
 }

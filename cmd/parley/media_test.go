@@ -180,7 +180,7 @@ func TestMediaLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	picture := aPicture(t, 50, 50)
-	up, err := p.Desk.Upload(t.Context(), tenant.ID, "offer.png", "", bytes.NewReader(picture))
+	up, err := p.Desk.Upload(t.Context(), tenant.ID, "", "offer.png", "", bytes.NewReader(picture))
 	if err != nil {
 		t.Fatal(err)
 	}

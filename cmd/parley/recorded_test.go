@@ -137,7 +137,7 @@ func (r recordedPayloads) connect(t *testing.T, db *store.DB, network events.Tra
 	ch, err := db.CreateChannel(t.Context(), events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: tenant.ID, Transport: network, Name: string(network),
 		Mode: a.mode, WebhookPath: uuid.NewString(), Country: "DE", Settings: r.settings,
-	}, "")
+	}, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

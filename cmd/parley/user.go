@@ -126,7 +126,7 @@ func (a *app) changeUser(cmd *cobra.Command, name string, change map[string]any,
 	if err != nil {
 		return err
 	}
-	if err := c.ask(cmd.Context(), http.MethodPatch, fmt.Sprintf("/users/%d", u.ID), nil, change, &u); err != nil {
+	if err := c.ask(cmd.Context(), http.MethodPatch, fmt.Sprintf("/users/%d", u.ID), nil, change, &u, "If-Match", strconv.Quote(strconv.FormatInt(u.Version, 10))); err != nil {
 		return err
 	}
 	return show(a, cmd, u, func(out io.Writer, u store.Account) error {

@@ -49,6 +49,7 @@ var valid = map[string]string{
 	"take-contact":          `{"contact":999999}`,
 	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
 	"read-chat":             `{"seq":1}`,
+	"change-channel":        `{"name":"taken"}`,
 	"change-user":           `{"disabled":true}`,
 	"add-channel":           `{"transport":"telegram","name":"Other","secrets":{"token":"other"}}`,
 	"invite":                `{"email":"spy@example.com","role":"agent"}`,

@@ -88,6 +88,8 @@ func rules() map[string]operationRule {
 		"resume-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.resume"),
 		"rotate-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.rotate"),
 		"reconcile-channel": allow(inbox.Admin, access.WriteChannels),
+		"get-channel":       allow(inbox.ReadOnly, access.ReadChannels),
+		"change-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.change"),
 
 		// These write the audit log in their own transactions.
 		"log-in": public, "accept-invitation": public,

@@ -31,6 +31,8 @@ type IDRef struct {
 	ID string `path:"id" maxLength:"36" doc:"Its id."`
 }
 
+func userVersion(u store.Account) int64 { return u.Version }
+
 // nothing is the body of what has no answer but that it was done.
 type nothing struct{}
 
@@ -53,9 +55,9 @@ func (a *api) users(h huma.API) {
 		users, err := a.Desk.Store.Accounts(ctx, tenant, after, in.Limit+1)
 		return page(users, in.Limit, func(u store.Account) string { return strconv.FormatInt(u.ID, 10) }), err
 	})
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "get-user", Method: http.MethodGet, Path: "/api/v1/users/{user}", Summary: "Show a user",
-	}, func(ctx context.Context, in *UserRef) (store.Account, error) {
+	}, userVersion, func(ctx context.Context, in *UserRef) (store.Account, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return store.Account{}, err
@@ -64,21 +66,28 @@ func (a *api) users(h huma.API) {
 	})
 	type change struct {
 		UserRef
+		ForVersion
 		Body struct {
 			Role     *inbox.Role `json:"role,omitempty" enum:"owner,admin,agent,read_only"`
 			Disabled *bool       `json:"disabled,omitempty" doc:"Whether they are kept out; their sessions end."`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-user", Method: http.MethodPatch, Path: "/api/v1/users/{user}", Summary: "Change a user's role, or keep them out",
 		Description: "Only an owner changes who is an owner, and the last one stays.",
-	}, func(ctx context.Context, in *change) (store.Account, error) {
+	}, userVersion, func(ctx context.Context, in *change) (store.Account, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return store.Account{}, err
 		}
+		version, err := in.needed()
+		if err != nil {
+			return store.Account{}, err
+		}
 		p := access.From(ctx)
-		return a.Desk.Store.ChangeAccount(ctx, tenant, p.Actor, p.Role, in.User, store.AccountChange{Role: in.Body.Role, Disabled: in.Body.Disabled})
+		return a.Desk.Store.ChangeAccount(ctx, tenant, p.Actor, p.Role, in.User, store.AccountChange{
+			Role: in.Body.Role, Disabled: in.Body.Disabled, Version: version,
+		})
 	})
 	type reset struct {
 		UserRef

@@ -157,7 +157,7 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	ms, _, err := w.db.Messages(ctx, tw.tenant.ID, tw.chat, store.MessagePage{})
 	must(err)
 	tw.message = ms[0].ID
-	up, err := w.desk.Upload(ctx, tw.tenant.ID, "secret.txt", "text/plain", strings.NewReader(tw.plainText))
+	up, err := w.desk.Upload(ctx, tw.tenant.ID, "", "secret.txt", "text/plain", strings.NewReader(tw.plainText))
 	must(err)
 	tw.upload = up.ID
 	var reply inbox.Message
@@ -224,6 +224,9 @@ func (w *publicWorld) send(who, method, path, body string, header ...string) ans
 	}
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if method == http.MethodPatch {
+		req.Header.Set("If-Match", "*") // unless the test says otherwise
 	}
 	switch {
 	case strings.HasPrefix(who, "parley_"):

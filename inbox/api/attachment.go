@@ -26,6 +26,7 @@ type UploadRef struct {
 // uploadBody is a request whose body is a file. It is read as it comes.
 type uploadBody struct {
 	ForTenant
+	ForKey
 	Name string `query:"name" maxLength:"255" doc:"The file's name."`
 	Type string `header:"Content-Type" doc:"Believed only where the bytes do not say what they are."`
 	body io.Reader
@@ -51,7 +52,7 @@ func (a *api) attachments(h huma.API) {
 		if err != nil {
 			return inbox.Upload{}, err
 		}
-		return a.Desk.Upload(ctx, tenant, in.Name, in.Type, in.body)
+		return a.Desk.Upload(ctx, tenant, in.Key, in.Name, in.Type, in.body)
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "get-upload", Method: http.MethodGet, Path: "/api/v1/uploads/{upload}", Summary: "Say what is known of a file",

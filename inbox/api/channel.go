@@ -27,6 +27,7 @@ type Channel struct {
 	Since     *time.Time         `json:"since,omitempty" doc:"Since when it is in that state."`
 	Error     string             `json:"error,omitempty" doc:"Why it is not connected, in plain words."`
 	CreatedAt time.Time          `json:"created_at"`
+	Version   int64              `json:"version" doc:"Raised with each change; the ETag of the channel."`
 }
 
 // ChannelCheck is how a channel fares.
@@ -39,7 +40,7 @@ type ChannelCheck struct {
 func channelView(c store.Channel, h events.ChannelHealth) Channel {
 	view := Channel{
 		ID: c.ID, Transport: c.Transport, Name: c.Name, Mode: c.Mode, Account: c.Account, Country: c.Country,
-		Settings: c.Settings, Paused: c.Paused, CreatedAt: c.CreatedAt,
+		Settings: c.Settings, Paused: c.Paused, CreatedAt: c.CreatedAt, Version: c.Version,
 		State: h.State, Error: h.Error,
 	}
 	if !h.Since.IsZero() {
@@ -48,14 +49,25 @@ func channelView(c store.Channel, h events.ChannelHealth) Channel {
 	return view
 }
 
-// channelRef names a channel.
-type channelRef struct {
+// faring shows a channel with what is known of its health.
+func (a *api) faring(ctx context.Context, c store.Channel) Channel {
+	health, err := a.Desk.Health(ctx)
+	if err != nil {
+		a.log.WarnContext(ctx, "channel health not read", "error", err)
+	}
+	return channelView(c, health[c.ID])
+}
+
+// ChannelRef names a channel. It is exported because huma skips embedded fields
+// that are not.
+type ChannelRef struct {
 	ForTenant
 	Channel string `path:"channel" doc:"The channel's id, name, or transport where there is one of it."`
 }
 
 type newChannel struct {
 	ForTenant
+	ForKey
 	Body struct {
 		Transport events.Transport   `json:"transport" doc:"The network, such as telegram."`
 		Name      string             `json:"name" minLength:"1" maxLength:"100" doc:"What people call it."`
@@ -66,6 +78,19 @@ type newChannel struct {
 		Unchecked bool               `json:"unchecked,omitempty" doc:"Do not ask the provider whether the secrets are right."`
 	}
 }
+
+type changeChannel struct {
+	ChannelRef
+	ForVersion
+	Body struct {
+		Name     *string             `json:"name,omitempty" minLength:"1" maxLength:"100"`
+		Mode     *events.ChannelMode `json:"mode,omitempty" enum:"webhook,polling"`
+		Country  *string             `json:"country,omitempty" maxLength:"2" doc:"Empty for none."`
+		Settings map[string]string   `json:"settings,omitempty" doc:"All of them: those that are left out are removed."`
+	}
+}
+
+func channelVersion(c Channel) int64 { return c.Version }
 
 func (a *api) channels(h huma.API) {
 	handle(a, h, huma.Operation{
@@ -90,11 +115,11 @@ func (a *api) channels(h huma.API) {
 		}
 		return list(views, ""), nil
 	})
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "add-channel", Method: http.MethodPost, Path: "/api/v1/channels", Summary: "Connect an account",
 		Description:   "Checks the secrets with the provider, seals and stores them, and starts the channel.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *newChannel) (Channel, error) {
+	}, channelVersion, func(ctx context.Context, in *newChannel) (Channel, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return Channel{}, err
@@ -102,14 +127,49 @@ func (a *api) channels(h huma.API) {
 		b := &in.Body
 		c, err := a.Desk.ChannelAdd(ctx, desk.NewChannel{
 			Tenant: tenant, Transport: b.Transport, Name: b.Name, Mode: b.Mode, Country: b.Country,
-			Settings: b.Settings, Secrets: b.Secrets, Unchecked: b.Unchecked,
+			Settings: b.Settings, Secrets: b.Secrets, Unchecked: b.Unchecked, Key: in.Key,
 		})
 		return channelView(c, events.ChannelHealth{}), err
+	})
+	handleTagged(a, h, huma.Operation{
+		OperationID: "get-channel", Method: http.MethodGet, Path: "/api/v1/channels/{channel}", Summary: "Show a channel and how it fares",
+		Description: "What gateway and dispatcher last reported; checking asks the provider, too.",
+	}, channelVersion, func(ctx context.Context, in *ChannelRef) (Channel, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return Channel{}, err
+		}
+		c, err := a.Desk.Channel(ctx, tenant, in.Channel)
+		if err != nil {
+			return Channel{}, err
+		}
+		return a.faring(ctx, c), nil
+	})
+	handleTagged(a, h, huma.Operation{
+		OperationID: "change-channel", Method: http.MethodPatch, Path: "/api/v1/channels/{channel}", Summary: "Change a channel's name or settings",
+		Description: "Takes the ETag that was read as If-Match: 428 without, 412 when somebody else has changed the channel since. Its secrets stay.",
+	}, channelVersion, func(ctx context.Context, in *changeChannel) (Channel, error) {
+		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return Channel{}, err
+		}
+		version, err := in.needed()
+		if err != nil {
+			return Channel{}, err
+		}
+		b := &in.Body
+		c, err := a.Desk.ChannelChange(ctx, tenant, in.Channel, desk.ChannelChange{
+			Name: b.Name, Mode: b.Mode, Country: b.Country, Settings: b.Settings, Version: version,
+		})
+		if err != nil {
+			return Channel{}, err
+		}
+		return a.faring(ctx, c), nil
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "check-channel", Method: http.MethodPost, Path: "/api/v1/channels/{channel}/check",
 		Summary: "Ask the gateway and the provider how a channel fares",
-	}, func(ctx context.Context, in *channelRef) (ChannelCheck, error) {
+	}, func(ctx context.Context, in *ChannelRef) (ChannelCheck, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return ChannelCheck{}, err
@@ -130,7 +190,7 @@ func (a *api) channels(h huma.API) {
 		handle(a, h, huma.Operation{
 			OperationID: op.verb + "-channel", Method: http.MethodPost, Path: "/api/v1/channels/{channel}/" + op.verb,
 			Summary: op.summary,
-		}, func(ctx context.Context, in *channelRef) (Channel, error) {
+		}, func(ctx context.Context, in *ChannelRef) (Channel, error) {
 			tenant, err := a.tenant(ctx, in.ForTenant)
 			if err != nil {
 				return Channel{}, err

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *api) channelUpkeep(h huma.API) {
-	// Not channelRef embedded: huma skips embedded fields that are not exported.
+	// Not ChannelRef embedded: huma skips embedded fields that are not exported.
 	type rotate struct {
 		ForTenant
 		Channel string `path:"channel" doc:"The channel's id, name, or transport where there is one of it."`
@@ -38,7 +38,7 @@ func (a *api) channelUpkeep(h huma.API) {
 		OperationID: "reconcile-channel", Method: http.MethodPost, Path: "/api/v1/channels/{channel}/reconcile",
 		Summary: "Compare a channel with what its provider has", DefaultStatus: http.StatusAccepted,
 		Description: "Within about a minute, what the provider has and Parley has not is stored. A provider that cannot list what it has is refused with 409.",
-	}, func(ctx context.Context, in *channelRef) (Channel, error) {
+	}, func(ctx context.Context, in *ChannelRef) (Channel, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return Channel{}, err

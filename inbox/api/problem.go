@@ -22,7 +22,7 @@ type Problem struct {
 	Status int    `json:"status" doc:"The HTTP status." example:"409"`
 	Detail string `json:"detail" doc:"What is wrong, in full sentences."`
 	// Code classes the problem for programs.
-	Code inbox.Code `json:"code" doc:"What programs react to." enum:"invalid,not_found,conflict,stale,changed,refused,unavailable,unauthorized,forbidden,internal"`
+	Code inbox.Code `json:"code" doc:"What programs react to." enum:"invalid,not_found,conflict,stale,changed,version_needed,refused,unavailable,unauthorized,forbidden,internal"`
 	Hint string     `json:"hint,omitempty" doc:"What to do about it."`
 	// Data is data about the refusal, such as what a stale reply missed.
 	Data   any                 `json:"data,omitempty" doc:"Data about the refusal: for stale, last_seq and the missed messages."`
@@ -48,6 +48,7 @@ var statusOf = map[inbox.Code]int{
 	inbox.Conflict:     http.StatusConflict,
 	inbox.Stale:        http.StatusConflict,
 	inbox.Changed:      http.StatusPreconditionFailed,
+	inbox.Unversioned:  http.StatusPreconditionRequired,
 	inbox.Refused:      http.StatusConflict,
 	inbox.Unavailable:  http.StatusServiceUnavailable,
 	inbox.Unauthorized: http.StatusUnauthorized,

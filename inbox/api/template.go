@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -20,22 +19,7 @@ type TemplateRef struct {
 	Template int64 `path:"template" minimum:"1" doc:"The template's id."`
 }
 
-// ForVersion keeps a change from overwriting somebody else's.
-type ForVersion struct {
-	IfMatch string `header:"If-Match" maxLength:"40" doc:"The version that was read, such as \"3\": when it was changed since, nothing happens and the answer is 412. Absent or * changes whatever is there."`
-}
-
-// version is the one that was read, 0 for any.
-func (v ForVersion) version() (int64, error) {
-	if v.IfMatch == "" || v.IfMatch == "*" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(strings.Trim(v.IfMatch, `"`), 10, 64)
-	if err != nil || n < 1 {
-		return 0, &inbox.Error{Code: inbox.Invalid, Message: "The If-Match is no version of ours.", Hint: `Give the version that was read, such as "3".`}
-	}
-	return n, nil
-}
+func templateVersion(m inbox.MessageTemplate) int64 { return m.Version }
 
 func (a *api) templates(h huma.API) {
 	type listTemplates struct {
@@ -56,9 +40,9 @@ func (a *api) templates(h huma.API) {
 		ts, err := a.Desk.Store.MessageTemplates(ctx, tenant, after, in.Limit+1)
 		return page(ts, in.Limit, func(t inbox.MessageTemplate) string { return strconv.FormatInt(t.ID, 10) }), err
 	})
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "get-template", Method: http.MethodGet, Path: "/api/v1/templates/{template}", Summary: "Read a template",
-	}, func(ctx context.Context, in *TemplateRef) (inbox.MessageTemplate, error) {
+	}, templateVersion, func(ctx context.Context, in *TemplateRef) (inbox.MessageTemplate, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.MessageTemplate{}, err
@@ -74,12 +58,12 @@ func (a *api) templates(h huma.API) {
 			Approved []inbox.ApprovedTemplate `json:"approved,omitempty" maxItems:"20" doc:"The providers' approved templates that say the same."`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "add-template", Method: http.MethodPost, Path: "/api/v1/templates", Summary: "Add a template",
 		Description: "Variables of the client are first_name, last_name, middle_name, name, phone and email, of who writes agent_name, " +
 			"agent_first_name and agent_email; business is the tenant's name. All others are asked of who writes.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *addTemplate) (inbox.MessageTemplate, error) {
+	}, templateVersion, func(ctx context.Context, in *addTemplate) (inbox.MessageTemplate, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.MessageTemplate{}, err
@@ -97,9 +81,9 @@ func (a *api) templates(h huma.API) {
 			Approved *[]inbox.ApprovedTemplate `json:"approved,omitempty" maxItems:"20" doc:"All of them; an empty list removes all."`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-template", Method: http.MethodPatch, Path: "/api/v1/templates/{template}", Summary: "Change a template",
-	}, func(ctx context.Context, in *changeTemplate) (inbox.MessageTemplate, error) {
+	}, templateVersion, func(ctx context.Context, in *changeTemplate) (inbox.MessageTemplate, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.MessageTemplate{}, err

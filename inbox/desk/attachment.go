@@ -17,11 +17,11 @@ var errNoFiles = &inbox.Error{
 
 // Upload keeps a file that an agent wants to send; see [media.Library.Upload].
 // Its id then goes into a reply's Attachments.
-func (d *Desk) Upload(ctx context.Context, tenant events.TenantID, name, declared string, r io.Reader) (inbox.Upload, error) {
+func (d *Desk) Upload(ctx context.Context, tenant events.TenantID, key, name, declared string, r io.Reader) (inbox.Upload, error) {
 	if d.Files == nil {
 		return inbox.Upload{}, errNoFiles
 	}
-	return d.Files.Upload(ctx, tenant, name, declared, r)
+	return d.Files.Upload(ctx, tenant, key, name, declared, r)
 }
 
 // UploadInfo says what is known of a file.

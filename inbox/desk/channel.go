@@ -39,6 +39,8 @@ type NewChannel struct {
 	Secrets map[string]string
 	// Unchecked skips asking the provider whether the secrets are right.
 	Unchecked bool
+	// Key makes a repeated request add one channel; empty for none.
+	Key string
 }
 
 // ChannelAdd connects an account: it checks the secrets with the provider,
@@ -50,6 +52,15 @@ func (d *Desk) ChannelAdd(ctx context.Context, n NewChannel) (store.Channel, err
 	adapter, err := d.adapter(n.Transport)
 	if err != nil {
 		return store.Channel{}, err
+	}
+	if n.Key != "" {
+		// Before asking the provider, which need not be up for what is done.
+		if there, found, err := d.Store.ChannelOfKey(ctx, n.Tenant, n.Key); err != nil || found {
+			if err == nil {
+				err = d.sameChannel(there, n)
+			}
+			return there, err
+		}
 	}
 	ch := events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: n.Tenant, Transport: n.Transport, Name: strings.TrimSpace(n.Name),
@@ -79,12 +90,35 @@ func (d *Desk) ChannelAdd(ctx context.Context, n NewChannel) (store.Channel, err
 	if ch.Sealed, err = d.Keyring.Seal(string(ch.ID), secrets); err != nil {
 		return store.Channel{}, err
 	}
-	stored, err := d.Store.CreateChannel(ctx, ch, account)
+	stored, err := d.Store.CreateChannel(ctx, ch, account, n.Key)
 	if err != nil {
 		return store.Channel{}, err
 	}
+	if stored.ID != ch.ID {
+		return stored, d.sameChannel(stored, n)
+	}
 	d.project(ctx, stored)
 	return stored, nil
+}
+
+// sameChannel refuses a key that made another channel than the one asked for now.
+// What was changed of the channel since does not count against it.
+func (d *Desk) sameChannel(there store.Channel, n NewChannel) error {
+	secrets, err := d.Keyring.Open(string(there.ID), there.Sealed)
+	if err != nil {
+		return err
+	}
+	same := there.Transport == n.Transport && (there.Version > 1 || there.Name == strings.TrimSpace(n.Name) && maps.Equal(there.Settings, n.Settings))
+	for name, secret := range n.Secrets {
+		same = same && (there.Version > 1 || secrets[name] == secret)
+	}
+	if same {
+		return nil
+	}
+	return &inbox.Error{
+		Code: inbox.Conflict, Message: "This Idempotency-Key was used for another request.",
+		Hint: "Use a new key for a new request.",
+	}
 }
 
 func (d *Desk) adapter(t events.Transport) (Adapter, error) {

@@ -224,7 +224,7 @@ func TestProjectionHeals(t *testing.T) {
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.tenant, Transport: events.Telegram, Name: "Missing", Mode: events.Polling,
 		WebhookPath: uuid.NewString(),
 	}
-	if _, err := w.db.CreateChannel(t.Context(), missing, ""); err != nil {
+	if _, err := w.db.CreateChannel(t.Context(), missing, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	gone := missing

@@ -83,7 +83,7 @@ func TestFetchKeepsTheSameBytesOnceForEachTenant(t *testing.T) {
 	theirs, err := w.DB.CreateChannel(t.Context(), events.Channel{
 		ID: "44444444-4444-4444-8444-444444444444", Tenant: other.ID, Transport: events.Telegram, Name: "Theirs",
 		Mode: events.Polling, WebhookPath: strings.Repeat("y", 40),
-	}, "")
+	}, "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

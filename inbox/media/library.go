@@ -43,8 +43,8 @@ func NewLibrary(o LibraryOptions) *Library {
 
 // Upload keeps an agent's file under a name they chose. It fails with Invalid
 // when the file is empty or too large. A file that no message gets is removed
-// after a while.
-func (l *Library) Upload(ctx context.Context, tenant events.TenantID, name, declared string, r io.Reader) (up inbox.Upload, err error) {
+// after a while. The same key, unless it is empty, keeps the same file once.
+func (l *Library) Upload(ctx context.Context, tenant events.TenantID, key, name, declared string, r io.Reader) (up inbox.Upload, err error) {
 	s, err := spool(ctx, l.opts.TempDir, r, l.opts.MaxBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
@@ -60,6 +60,7 @@ func (l *Library) Upload(ctx context.Context, tenant events.TenantID, name, decl
 		return inbox.Upload{}, &inbox.Error{Code: inbox.Invalid, Message: "The file is empty.", Hint: "Send one with something in it."}
 	}
 	err = l.keep(ctx, tenant, s, name, declared, nil, func(u store.NewUpload) error {
+		u.Key = key
 		up, err = l.opts.DB.CreateUpload(ctx, tenant, u)
 		return err
 	})

@@ -32,7 +32,7 @@ func TestUpload(t *testing.T) {
 	temp := t.TempDir()
 	w := newWorld(t, func(o *media.LibraryOptions) { o.TempDir = temp })
 	picture := aPNG(t, 1000, 500)
-	u, err := w.lib.Upload(t.Context(), w.Tenant, `C:\me\Foto 1.png`, "text/html", strings.NewReader(picture))
+	u, err := w.lib.Upload(t.Context(), w.Tenant, "", `C:\me\Foto 1.png`, "text/html", strings.NewReader(picture))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,21 +48,21 @@ func TestUpload(t *testing.T) {
 		t.Errorf("its small picture is %v, %v", img, err)
 	}
 	// The same again shares both blobs.
-	again, err := w.lib.Upload(t.Context(), w.Tenant, "other.png", "", strings.NewReader(picture))
+	again, err := w.lib.Upload(t.Context(), w.Tenant, "", "other.png", "", strings.NewReader(picture))
 	if err != nil || again.ID == u.ID || again.BlobKey != u.BlobKey || !again.Thumbnail || again.Name != "other.png" || len(w.keys()) != 2 {
 		t.Errorf("again it is %+v, %v; blobs %v", again, err, w.keys())
 	}
 
 	huge := &measured{}
 	for name, r := range map[string]io.Reader{"larger than": huge, "is empty": strings.NewReader("")} {
-		if _, err := w.lib.Upload(t.Context(), w.Tenant, "x", "", r); inbox.CodeOf(err) != inbox.Invalid || !strings.Contains(err.Error(), name) {
+		if _, err := w.lib.Upload(t.Context(), w.Tenant, "", "x", "", r); inbox.CodeOf(err) != inbox.Invalid || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if huge.n > 2<<20 {
 		t.Errorf("%d bytes of a huge file were read", huge.n)
 	}
-	if _, err := w.lib.Upload(t.Context(), w.Tenant, "x", "", io.MultiReader(strings.NewReader("half"), brokenReader{})); err == nil {
+	if _, err := w.lib.Upload(t.Context(), w.Tenant, "", "x", "", io.MultiReader(strings.NewReader("half"), brokenReader{})); err == nil {
 		t.Error("a broken upload was kept")
 	}
 	if len(w.keys()) != 2 {
@@ -109,7 +109,7 @@ func TestServe(t *testing.T) {
 		{"Müller \"x\"\r\n.txt", "hello", true, "text/plain; charset=utf-8", "inline; filename*=utf-8''M%C3%BCller%20_x_.txt"},
 		{"", "%PDF-1.4", false, "application/pdf", "attachment; filename=file.pdf"},
 	} {
-		u, err := w.lib.Upload(t.Context(), w.Tenant, test.name, "", strings.NewReader(test.content))
+		u, err := w.lib.Upload(t.Context(), w.Tenant, "", test.name, "", strings.NewReader(test.content))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -202,13 +202,13 @@ func TestSweep(t *testing.T) {
 	stop := w.fetch()
 	w.settled()
 	stop()
-	unsent, err := w.lib.Upload(t.Context(), w.Tenant, "unsent.txt", "", strings.NewReader("unsent"))
+	unsent, err := w.lib.Upload(t.Context(), w.Tenant, "", "unsent.txt", "", strings.NewReader("unsent"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Exec("INSERT INTO core_uploads (tenant_id, blob_key) VALUES ($1, 'elsewhere')", string(w.Tenant)) // another program's
 	// Another program's table has one of ours.
-	theirs, err := w.lib.Upload(t.Context(), w.Tenant, "theirs.txt", "", strings.NewReader("theirs"))
+	theirs, err := w.lib.Upload(t.Context(), w.Tenant, "", "theirs.txt", "", strings.NewReader("theirs"))
 	if err != nil {
 		t.Fatal(err)
 	}

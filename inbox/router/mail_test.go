@@ -21,7 +21,7 @@ func (w *world) mailbox(name string) *world {
 	ch, err := w.db.CreateChannel(w.ctx, events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.tenant, Transport: events.Email,
 		Name: name, Mode: events.Polling, WebhookPath: strings.Repeat("m", 20) + uuid.NewString(),
-	}, "")
+	}, "", "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (w *world) business(name string) (events.TenantID, events.ChannelID) {
 	ch, err := w.db.CreateChannel(w.ctx, events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: tenant.ID, Transport: events.Telegram,
 		Name: name, Mode: events.Webhook, WebhookPath: strings.Repeat("x", 20) + uuid.NewString(),
-	}, "")
+	}, "", "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func (w *world) secondChannel() events.ChannelID {
 	ch, err := w.db.CreateChannel(w.ctx, events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.tenant, Transport: events.Telegram,
 		Name: "Second", Mode: events.Webhook, WebhookPath: strings.Repeat("y", 20) + uuid.NewString(),
-	}, "")
+	}, "", "")
 	if err != nil {
 		w.t.Fatal(err)
 	}

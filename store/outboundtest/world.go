@@ -104,7 +104,7 @@ func (w *World) Channel(transport events.Transport) events.Channel {
 	ch, err := w.DB.CreateChannel(w.T.Context(), events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.Tenant, Transport: transport,
 		Name: "Channel " + uuid.NewString()[:8], Mode: events.Webhook, WebhookPath: strings.Repeat("x", 32) + uuid.NewString(),
-	}, "")
+	}, "", "")
 	w.check(err)
 	return ch.Channel
 }
