@@ -56,8 +56,9 @@ type Inbound struct {
 	Blocked  bool      `json:"blocked,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 
-	// Raw is the provider's payload as it came: JSON verbatim, anything else as
-	// a JSON string. It is what a replay parses again.
+	// Raw is the provider's payload as it came: JSON verbatim, a form as a JSON
+	// string, and a mail as a JSON object with what IMAP says of it and its bytes,
+	// none lost (transports/email). It is what a replay parses again.
 	Raw json.RawMessage `json:"raw,omitempty"`
 	// RawRef names the blob that holds the payload when it is too large for the
 	// bus; Raw is empty then.
