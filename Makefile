@@ -31,7 +31,7 @@ build: go ## build ./bin/parley
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley ./cmd/parley
 
 .PHONY: test
-test: go postgres cc mail browser ## run every test, with the race detector
+test: go postgres cc mail browser bin/axe.min.js ## run every test, with the race detector
 	CGO_ENABLED=1 go test -race -timeout $(TESTTIME) ./...
 
 .PHONY: check
@@ -94,6 +94,13 @@ cc:
 .PHONY: browser
 browser:
 	@deploy/install-deps.sh browser
+
+# What finds pages that some people cannot use (https://github.com/dequelabs/axe-core);
+# for tests only, so it is not kept here.
+AXE := 4.14.1
+bin/axe.min.js: Makefile
+	@mkdir -p bin
+	@deploy/install-deps.sh axe $(AXE) $@
 
 # Real servers for the email adapter's tests.
 .PHONY: mail

@@ -5,6 +5,7 @@
 #   install-deps.sh cc         a C compiler, for tests with the race detector
 #   install-deps.sh mail       Dovecot and Postfix, for the tests of the email adapter
 #   install-deps.sh browser    Chromium, for the tests of the pages
+#   install-deps.sh axe VERSION FILE   axe-core from npm's registry, for the same
 #
 # Does nothing when they are there. Starts no server: Parley runs its own from the
 # programs, as package store/localpg does, which looks in the same places.
@@ -243,10 +244,29 @@ browser() {
     has_browser || die "The installation ended well, but Chromium is not to be found."
 }
 
+# The package is a tar file, which takes no Node.js to unpack. npm is asked where it
+# is there, because it knows of mirrors.
+axe() {
+    local version=$1 file=$2 registry=https://registry.npmjs.org
+    if command -v npm >/dev/null; then
+        registry=$(npm config get registry)
+    fi
+    say "Fetching axe-core $version from ${registry%/}."
+    if command -v curl >/dev/null; then
+        curl -fsSL --retry 3 "${registry%/}/axe-core/-/axe-core-$version.tgz"
+    elif command -v wget >/dev/null; then
+        wget -qO- "${registry%/}/axe-core/-/axe-core-$version.tgz"
+    else
+        die "Neither curl nor wget is here. Install one of them."
+    fi | tar -xzO package/axe.min.js >"$file.new"
+    mv "$file.new" "$file"
+}
+
 case "${1:-postgres}" in
 postgres) postgres ;;
 cc) cc ;;
 mail) mail ;;
 browser) browser ;;
-*) die "usage: $0 [postgres|cc|mail|browser]" ;;
+axe) axe "$2" "$3" ;;
+*) die "usage: $0 [postgres|cc|mail|browser|axe]" ;;
 esac

@@ -53,8 +53,10 @@ func browser(t *testing.T) context.Context {
 // tab opens a further one, with cookies of its own when ctx is not a tab's.
 func tab(t *testing.T, ctx context.Context) context.Context {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
+	// It complains of events that are newer than it.
+	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {}))
+	// Waits until nothing writes to the profile's folder any more.
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) })
 	chromedp.ListenTarget(ctx, func(ev any) {
 		switch ev := ev.(type) {
 		case *cdpruntime.EventExceptionThrown:
@@ -134,6 +136,41 @@ func dark(on bool) chromedp.Action {
 		scheme = "dark"
 	}
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
+}
+
+// accessible fails the test for each thing on the page that somebody cannot use.
+func accessible(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	axe, err := os.ReadFile(filepath.Join("..", "..", "bin", "axe.min.js"))
+	if err != nil {
+		t.Fatal("make test fetches axe-core: ", err)
+	}
+	var found []string
+	do(t, ctx,
+		chromedp.Evaluate(string(axe), nil),
+		chromedp.Evaluate(`axe.run().then((r) => {
+			if (r.passes.length < 5) return ["axe looked at nothing"];
+			return r.violations.map((v) => v.id + ": " + v.help + ": " + v.nodes.map((n) => n.html).join(" "));
+		})`, &found, func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }),
+	)
+	for _, v := range found {
+		t.Errorf("%s: %s", name, v)
+	}
+}
+
+// inBothThemes looks at the page in light and dark.
+func inBothThemes(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	for _, on := range []bool{false, true} {
+		// The change of colours is over at once.
+		do(t, ctx, dark(on), chromedp.Evaluate(`document.getAnimations().forEach((a) => a.finish())`, nil))
+		scheme := name + ", light"
+		if on {
+			scheme = name + ", dark"
+		}
+		accessible(t, ctx, scheme)
+	}
+	do(t, ctx, dark(false))
 }
 
 // office is a server with pages and an agent who may log in.
@@ -221,6 +258,63 @@ func TestPages(t *testing.T) {
 		chromedp.Navigate(o.Pages+"/inbox"), shows(".rows .name", "Bo"), shot("inbox-phone"),
 		emulation.ClearDeviceMetricsOverride(),
 	)
+}
+
+// TestPagesAreAccessible looks at each page in both themes.
+func TestPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	do(t, ctx, chromedp.Navigate(o.Pages+"/login"), chromedp.WaitVisible(`input[name=email]`))
+	inBothThemes(t, ctx, "log-in")
+	do(t, ctx, chromedp.Navigate(o.Pages+"/invite"), chromedp.WaitVisible(`input[name=name]`))
+	inBothThemes(t, ctx, "invitation")
+	do(t, ctx, chromedp.Navigate(o.Pages+"/nowhere"), shows("h1", "did not work"))
+	inBothThemes(t, ctx, "error")
+	if _, err := o.telegram.Person("Anna").Say("Hello? https://example.com"); err != nil {
+		t.Fatal(err)
+	}
+	o.logIn(t, ctx)
+	do(t, ctx, shows(".rows .name", "Anna"))
+	inBothThemes(t, ctx, "inbox")
+	do(t, ctx, chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Hello?"))
+	inBothThemes(t, ctx, "thread")
+	do(t, ctx, chromedp.Evaluate(`document.querySelector("dialog.keys").showModal()`, nil), chromedp.WaitVisible(`dialog.keys`))
+	inBothThemes(t, ctx, "keyboard sheet")
+}
+
+// TestPagesWithoutScripts logs in, reads and answers by links and forms alone.
+func TestPagesWithoutScripts(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	anna := o.telegram.Person("Anna")
+	if _, err := anna.Say("Anybody there?"); err != nil {
+		t.Fatal(err)
+	}
+	if err := await(t.Context(), o.dir, fact("received", "Anybody there?")); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx,
+		emulation.SetScriptExecutionDisabled(true),
+		chromedp.Navigate(o.Pages+"/inbox/1"),
+		chromedp.WaitVisible(`input[name=email]`),
+		chromedp.SendKeys(`input[name=email]`, agentEmail),
+		chromedp.SendKeys(`input[name=password]`, "wrong, at first"),
+		chromedp.Submit(`form`),
+		chromedp.WaitVisible(`.flash`),
+		chromedp.SendKeys(`input[name=password]`, o.password),
+		chromedp.Submit(`form`),
+		chromedp.WaitVisible(`#m1 .text`), // it goes on where it was going
+		chromedp.SendKeys(`#text`, "Yes!"),
+		chromedp.Click(`.composer button.primary`),
+		chromedp.WaitVisible(`.message.out`),
+	)
+	if err := await(t.Context(), o.dir, fact("sent", "")); err != nil {
+		t.Fatal(err)
+	}
+	phone := anna.Phone()
+	if last := phone[len(phone)-1]; !last.FromBot || last.Text != "Yes!" {
+		t.Errorf("the phone shows %+v", phone)
+	}
 }
 
 // TestTwoAgents has a colleague answer while a reply is being written: it is not
