@@ -232,7 +232,7 @@ func TestPages(t *testing.T) {
 		chromedp.Click(`.rows a`, chromedp.ByQuery),
 		shows(".message.in .text", "https://example.com/ships <b>bold</b>"),
 		chromedp.WaitVisible(`.message.in .text a[href="https://example.com/ships"]`),
-		chromedp.SendKeys(`#text`, "We do.\nIt takes three days."),
+		chromedp.SendKeys(`#text`, "We do.\nIt takes three days.", chromedp.ByQuery),
 		chromedp.Click(`.composer button.primary`),
 		shows(".message.out .text", "It takes three days."),
 		shows(".message.out .tick", "Sent"),
@@ -304,7 +304,7 @@ func TestPagesWithoutScripts(t *testing.T) {
 		chromedp.SendKeys(`input[name=password]`, o.password),
 		chromedp.Submit(`form`),
 		chromedp.WaitVisible(`#m1 .text`), // it goes on where it was going
-		chromedp.SendKeys(`#text`, "Yes!"),
+		chromedp.SendKeys(`#text`, "Yes!", chromedp.ByQuery),
 		chromedp.Click(`.composer button.primary`),
 		chromedp.WaitVisible(`.message.out`),
 	)
@@ -314,6 +314,75 @@ func TestPagesWithoutScripts(t *testing.T) {
 	phone := anna.Phone()
 	if last := phone[len(phone)-1]; !last.FromBot || last.Text != "Yes!" {
 		t.Errorf("the phone shows %+v", phone)
+	}
+}
+
+// TestReplyWithAFile sends a file in answer to one message in particular.
+func TestReplyWithAFile(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	anna := o.telegram.Person("Anna")
+	for _, text := range []string{"What does it look like?", "And what does it cost?"} {
+		if _, err := anna.Say(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	picture := filepath.Join(t.TempDir(), "boat.png")
+	if err := os.WriteFile(picture, aPicture(t, 400, 300), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.logIn(t, ctx)
+	do(t, ctx,
+		shows(".rows .last", "And what does it cost?"), chromedp.Click(`.rows a`, chromedp.ByQuery),
+		shows("#m1 .text", "What does it look like?"),
+		chromedp.Evaluate(`document.querySelector("#m1 [data-answer]").click()`, nil),
+		shows("[data-answers] q", "What does it look like?"),
+		chromedp.SetUploadFiles(`[data-files]`, []string{picture}),
+		chromedp.WaitVisible(`[data-uploads] [data-id]`),
+		chromedp.SendKeys(`#text`, "Like this.", chromedp.ByQuery),
+		chromedp.Click(`.composer button.primary`),
+		chromedp.WaitVisible(`.message.out .picture img`),
+		shows(".message.out .tick", "Sent"),
+		shot("picture"),
+	)
+	phone := anna.Phone()
+	last := phone[len(phone)-1]
+	if last.Kind != "photo" || last.Text != "Like this." || last.ReplyTo != phone[0].MessageID {
+		t.Errorf("the phone shows %+v, the first was %d", last, phone[0].MessageID)
+	}
+}
+
+// TestUncertainIsAskedAbout has the provider's answer get lost: a person says what
+// became of the message.
+func TestUncertainIsAskedAbout(t *testing.T) {
+	t.Parallel()
+	o, ctx := openOffice(t), browser(t)
+	anna := o.telegram.Person("Anna")
+	if _, err := anna.Say("Hello?"); err != nil {
+		t.Fatal(err)
+	}
+	o.telegram.SetFaults(sandbox.TelegramFaults{Next: []string{"reset_after"}})
+	o.logIn(t, ctx)
+	do(t, ctx,
+		shows(".rows .name", "Anna"), chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Hello?"),
+		chromedp.SendKeys(`#text`, "Hello!", chromedp.ByQuery), chromedp.Click(`.composer button.primary`),
+		shows(".message.out .tick", "Uncertain"),
+		chromedp.Navigate(o.Pages+"/deliveries"), shows(".items .text", "Hello!"), shot("deliveries"),
+	)
+	inBothThemes(t, ctx, "deliveries")
+	do(t, ctx,
+		chromedp.Click(`button[formaction$="/sent"]`),
+		shows(".message.out .tick", "Sent"),
+		chromedp.Navigate(o.Pages+"/deliveries"), shows(".empty", "Nothing failed"),
+	)
+	heard := 0
+	for _, m := range anna.Phone() {
+		if m.FromBot {
+			heard++
+		}
+	}
+	if heard != 1 {
+		t.Errorf("the phone shows %d answers, want 1", heard)
 	}
 }
 
@@ -328,7 +397,7 @@ func TestTwoAgents(t *testing.T) {
 	o.logIn(t, ctx)
 	do(t, ctx,
 		shows(".rows .name", "Anna"), chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Is the shop open?"),
-		chromedp.SendKeys(`#text`, "Yes, until six."),
+		chromedp.SendKeys(`#text`, "Yes, until six.", chromedp.ByQuery),
 		// The page does not hear of what follows.
 		network.EmulateNetworkConditions(true, 0, 0, 0),
 	)
@@ -349,7 +418,7 @@ func TestTwoAgents(t *testing.T) {
 		network.EmulateNetworkConditions(false, 0, -1, -1),
 	)
 	var kept string
-	do(t, ctx, chromedp.Value(`#text`, &kept))
+	do(t, ctx, chromedp.Value(`#text`, &kept, chromedp.ByQuery))
 	if kept != "Yes, until six." {
 		t.Errorf("after being offline the text is %q", kept)
 	}

@@ -51,7 +51,7 @@ func (p *pages) showInbox(w http.ResponseWriter, r *http.Request) {
 		p.fragment(w, r, http.StatusOK, "chats", list)
 		return
 	}
-	p.show(w, r, http.StatusOK, "inbox", frame{Title: "inbox.title", Script: true, Page: inboxPage{List: list}})
+	p.show(w, r, http.StatusOK, "inbox", frame{Title: "inbox.title", Here: "inbox", Script: true, Page: inboxPage{List: list}})
 }
 
 // list reads the chats that the request asks for; open is the one whose thread is

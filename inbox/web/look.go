@@ -100,6 +100,8 @@ type frame struct {
 	Me access.Principal
 	// Flash is said once at the top, such as why something was refused.
 	Flash string
+	// Here is the page's place in the menu.
+	Here string
 	// Script says that the page has more than forms.
 	Script bool
 	Page   any

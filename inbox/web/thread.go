@@ -60,7 +60,8 @@ func chatID(r *http.Request) (int64, error) {
 }
 
 func (p *pages) showChat(w http.ResponseWriter, r *http.Request) {
-	p.chatPage(w, r, http.StatusOK, "", composer{})
+	to, _ := strconv.ParseInt(r.URL.Query().Get("reply_to"), 10, 64)
+	p.chatPage(w, r, http.StatusOK, "", composer{ReplyTo: to})
 }
 
 // chatPage shows a chat with what its reader had typed, and why it was not sent.
@@ -81,7 +82,7 @@ func (p *pages) chatPage(w http.ResponseWriter, r *http.Request, status int, fla
 		return
 	}
 	p.show(w, r, status, "inbox", frame{
-		Title: t.Name, Script: true, Flash: flash, Page: inboxPage{List: list, Thread: &t},
+		Title: t.Name, Here: "inbox", Script: true, Flash: flash, Page: inboxPage{List: list, Thread: &t},
 	})
 }
 
@@ -105,6 +106,16 @@ func (p *pages) thread(r *http.Request, id int64, typed composer) (t thread, err
 		t.Earlier = "/inbox/" + strconv.FormatInt(id, 10) + "?before=" + strconv.FormatInt(ms[0].Seq, 10)
 	}
 	t.Composer = typed.forChat(&t.Chat)
+	if typed.ReplyTo > 0 {
+		answered, err := p.Desk.Store.Message(r.Context(), tenant, typed.ReplyTo)
+		if err == nil && answered.ChatID != id {
+			err = notFound("message.not_found")
+		}
+		if err != nil {
+			return t, err
+		}
+		t.Composer.Answers = answered.Text
+	}
 	return t, nil
 }
 
@@ -216,10 +227,6 @@ func (p *pages) markRead(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	who := access.From(r.Context())
-	if !who.Role.AtLeast(inbox.Agent) {
-		w.WriteHeader(http.StatusNoContent) // looking on leaves no trace
-		return
-	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	seen, _ := strconv.ParseInt(r.PostFormValue("seen"), 10, 64)
 	if _, err := p.Desk.MarkRead(r.Context(), who.Tenant, id, seen); err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 
+	"parley/inbox"
 	"parley/inbox/access"
 	"parley/inbox/desk"
 )
@@ -64,8 +65,12 @@ func New(o Options) (http.Handler, error) {
 	mux.Handle("GET /inbox/{chat}", p.forAgents(p.showChat))
 	mux.Handle("GET /inbox/{chat}/messages", p.forAgents(p.showMessages))
 	mux.Handle("GET /inbox/{chat}/messages/{message}", p.forAgents(p.showMessage))
-	mux.Handle("POST /inbox/{chat}/reply", p.forAgents(p.reply))
-	mux.Handle("POST /inbox/{chat}/read", p.forAgents(p.markRead))
+	mux.Handle("POST /inbox/{chat}/reply", p.change(inbox.Agent, "message.reply", p.reply))
+	mux.Handle("POST /inbox/{chat}/read", p.change(inbox.Agent, "", p.markRead))
+	mux.Handle("GET /deliveries", p.forAgents(p.showDeliveries))
+	for verb := range deliveryVerbs {
+		mux.Handle("POST /deliveries/{delivery}/"+verb, p.change(inbox.Agent, "delivery."+verb, p.settleDelivery(verb)))
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, notFound("page.not_found"))
 	})

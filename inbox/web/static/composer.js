@@ -3,6 +3,7 @@
 import { fragment } from "./fetch.js";
 import { count } from "./sms.js";
 import { timeOfDay } from "./times.js";
+import { startUploads } from "./uploads.js";
 
 export function startComposer(thread) {
   const form = document.querySelector("[data-composer]");
@@ -37,14 +38,35 @@ export function startComposer(thread) {
   channel.addEventListener("change", describe);
   describe();
 
+  const files = startUploads(form);
+  const answers = form.querySelector("[data-answers]");
+  const answerTo = (id, words) => {
+    form.elements.reply_to.value = id;
+    answers.querySelector("q").textContent = words;
+    answers.hidden = !id;
+    text.focus();
+  };
+  document.querySelector("[data-thread]").addEventListener("click", (event) => {
+    const link = event.target.closest("[data-answer]");
+    if (!link) return;
+    event.preventDefault();
+    answerTo(link.dataset.answer, link.closest(".message").querySelector(".text")?.textContent ?? "");
+  });
+  form.querySelector("[data-drop-answer]").addEventListener("click", (event) => {
+    event.preventDefault();
+    answerTo("", "");
+  });
+
   let sending = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (sending || !text.value.trim()) return;
+    if (sending || files.loading() || !(text.value.trim() || files.ids().length)) return;
     sending = true;
     const label = button.textContent;
     button.textContent = form.dataset.sending;
-    const body = new URLSearchParams(new FormData(form));
+    const body = new FormData(form);
+    body.delete("file");
+    for (const id of files.ids()) body.append("upload", id);
     body.set("seen", Math.max(Number(seen.value), thread.seen()));
     if (event.submitter?.name === "force") body.set("force", "1");
     try {
@@ -54,6 +76,8 @@ export function startComposer(thread) {
         thread.add(part.content);
         text.value = "";
         subject.value = "";
+        files.clear();
+        answerTo("", "");
         // The next reply is another one, even with the same words.
         key.value = crypto.randomUUID();
         keep();

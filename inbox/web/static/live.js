@@ -15,6 +15,7 @@ const otherEvents = [
 export function startLive(thread, composer) {
   const status = document.querySelector("[data-live]");
   const list = document.querySelector("[data-chats]");
+  if (!list) return;
   let due = false;
   let running = false;
 
