@@ -89,7 +89,7 @@ func (p *pages) keepFile(r *http.Request, tenant events.TenantID, part *multipar
 	if len(form.attachments) >= store.MaxAttachments {
 		return &inbox.Error{Code: inbox.Invalid, Message: "reply.too_many_files"}
 	}
-	up, err := p.Desk.Upload(r.Context(), tenant, part.FileName(), part.Header.Get("Content-Type"), part)
+	up, err := p.Desk.Upload(r.Context(), tenant, "", part.FileName(), part.Header.Get("Content-Type"), part)
 	form.attachments = append(form.attachments, up.ID)
 	return err
 }

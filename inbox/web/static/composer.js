@@ -73,7 +73,7 @@ export function startComposer(thread) {
       const part = await fragment(form.action, { method: "POST", body });
       if (part.ok) {
         refusal.replaceChildren();
-        thread.add(part.content);
+        thread.add(part.content, true);
         text.value = "";
         subject.value = "";
         files.clear();

@@ -5,6 +5,7 @@ import { startThread } from "./thread.js";
 import { startComposer } from "./composer.js";
 import { startKeys } from "./keys.js";
 
+document.documentElement.classList.add("scripted");
 rememberZone();
 showTimes(document);
 

@@ -16,16 +16,20 @@ export function startThread() {
   const atEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < nearEnd;
   const toEnd = () => {
     scroll.scrollTop = scroll.scrollHeight;
+    pinned = true;
     jump.hidden = true;
   };
+  // Whoever is at the end stays there, also when pictures come in.
+  let pinned = live;
+  messages.addEventListener("load", () => pinned && toEnd(), true);
   thread.seen = () => {
     const all = messages.querySelectorAll(".message");
     return Number(all[all.length - 1]?.dataset.seq ?? 0);
   };
 
   // add puts messages where their seq says, and never one twice.
-  thread.add = (content) => {
-    const follow = atEnd();
+  thread.add = (content, mine = false) => {
+    const follow = mine || pinned;
     showTimes(content);
     for (const item of [...content.children]) {
       if (!item.classList.contains("message")) continue;
@@ -133,15 +137,18 @@ export function startThread() {
 
   jump.addEventListener("click", toEnd);
   scroll.addEventListener("scroll", () => {
-    if (atEnd()) {
+    pinned = atEnd();
+    if (pinned) {
       jump.hidden = true;
       markRead();
     }
   });
   for (const name of ["focus", "visibilitychange"]) window.addEventListener(name, markRead);
   const divider = messages.querySelector("[data-divider]");
-  if (divider) divider.scrollIntoView({ block: "center" });
-  else if (live) toEnd();
+  if (divider) {
+    pinned = false;
+    divider.scrollIntoView({ block: "center" });
+  } else if (live) toEnd();
   markRead();
   return thread;
 }
