@@ -4,6 +4,8 @@
 //	parley-bench inbound            webhook to committed row, beside its ceilings
 //	parley-bench outbound           queued reply to provider's acceptance
 //	parley-bench files              attachments both ways over every network
+//	parley-bench walls              the cost of row security
+//	parley-bench attack             strangers try everything, while others work
 //	parley-bench faults inbound     kills and freezes while clients write
 //	parley-bench faults outbound    a provider that fails, then dispatchers that die
 //	parley-bench faults             both
@@ -38,7 +40,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | attack | faults [inbound|outbound] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -53,6 +55,8 @@ var commands = map[string]command{
 	"inbound":         benchInbound,
 	"outbound":        benchOutbound,
 	"files":           benchFiles,
+	"walls":           benchWalls,
+	"attack":          attackCommand,
 	"faults":          faultsAll,
 	"faults inbound":  faultsInbound,
 	"faults outbound": faultsOutbound,

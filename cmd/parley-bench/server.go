@@ -32,6 +32,8 @@ type serverOptions struct {
 	roles  string
 	// blobs is the URL of the store of files.
 	blobs string
+	// api is where people and programs reach it; nobody does when it is empty.
+	api string
 }
 
 // startServer starts the program on the run's database and waits until it is
@@ -52,7 +54,7 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 		listen: listen, dir: dir, name: name, program: s.parley,
 		env: []string{"PARLEY_SECRET_KEY=" + b.key},
 		args: []string{
-			"serve", "--data-dir", data, "--listen", listen, "--api-listen", "", "--public-url", o.public, "--database-url", c.server.URL(),
+			"serve", "--data-dir", data, "--listen", listen, "--api-listen", o.api, "--public-url", o.public, "--database-url", c.server.URL(),
 		},
 	}
 	if o.nats != "" {

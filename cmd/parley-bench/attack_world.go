@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/inbox/access"
+	"parley/store"
+	"parley/transports/sandbox"
+)
+
+const (
+	telegramSecret  = "X-Telegram-Bot-Api-Secret-Token"
+	twilioSignature = "X-Twilio-Signature"
+	attackPassword  = "correct horse battery staple"
+)
+
+// attackWorld is a server with stand-in providers, two tenants who do not know of
+// each other, and what nobody may reach.
+type attackWorld struct {
+	settings
+	dir      string
+	report   *report
+	db       *cluster
+	bot      bot
+	server   *server
+	client   *http.Client
+	api      string
+	telegram *sandbox.Telegram
+	twilio   *sandbox.Twilio
+	numbers  []events.Channel
+	// between stands before the stand-in for Twilio and redirects where an
+	// attacker wants.
+	between *httptest.Server
+	canary  *canary
+	// a works; b is who would like to know.
+	a, b     attackTenant
+	replayed replayed
+}
+
+// attackTenant is a business with an owner who logged in.
+type attackTenant struct {
+	id            events.TenantID
+	email, cookie string
+	// token is a program's, for chats only.
+	token string
+}
+
+func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *attackWorld, err error) {
+	w = &attackWorld{
+		settings: s, dir: dir, report: r,
+		client: &http.Client{
+			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	if w.canary, err = startCanary(ctx); err != nil {
+		return w, err
+	}
+	if w.db, err = newCluster(ctx, dir, s); err != nil {
+		return w, err
+	}
+	if w.telegram, err = sandbox.NewTelegram(sandbox.TelegramOptions{OpenChats: true}); err != nil {
+		return w, err
+	}
+	telegramAt, err := w.telegram.Start(ctx, "127.0.0.1:0")
+	if err != nil {
+		return w, err
+	}
+	if w.bot, err = w.db.addBot(ctx, sandbox.DefaultTelegramToken, telegramAt); err != nil {
+		return w, err
+	}
+	if err := w.startTwilio(ctx); err != nil {
+		return w, err
+	}
+	listen, err := freeAddr(ctx)
+	if err != nil {
+		return w, err
+	}
+	w.api = "http://" + listen + "/api/v1"
+	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen}); err != nil {
+		return w, err
+	}
+	other, err := w.db.db.CreateTenant(ctx, "Other")
+	if err != nil {
+		return w, err
+	}
+	if w.a, err = w.join(ctx, w.bot.channel.Tenant, "owner@bench.example"); err != nil {
+		return w, err
+	}
+	w.b, err = w.join(ctx, other.ID, "owner@other.example")
+	return w, err
+}
+
+func (w *attackWorld) close() error {
+	if w.server != nil {
+		w.server.stop()
+	}
+	if w.between != nil {
+		w.between.Close()
+	}
+	var errs []error
+	if w.twilio != nil {
+		errs = append(errs, w.twilio.Close())
+	}
+	if w.telegram != nil {
+		errs = append(errs, w.telegram.Close())
+	}
+	if w.db != nil {
+		errs = append(errs, w.db.close())
+	}
+	if w.canary != nil {
+		errs = append(errs, w.canary.server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// startTwilio starts the stand-in behind a proxy that an attacker got hold of, and
+// connects a number by SMS and by WhatsApp.
+func (w *attackWorld) startTwilio(ctx context.Context) (err error) {
+	if w.twilio, err = sandbox.NewTwilio(sandbox.TwilioOptions{OpenWindow: true}); err != nil {
+		return err
+	}
+	at, err := w.twilio.Start(ctx, "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	target, err := url.Parse(at)
+	if err != nil {
+		return err
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	w.between = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if _, sid, ok := strings.Cut(r.URL.Path, "/Media/"); ok {
+			places := w.canary.places(kindMedia)
+			http.Redirect(rw, r, places[int(sid[len(sid)-1])%len(places)], http.StatusFound) //nolint:gosec // that is the attack
+			return
+		}
+		proxy.ServeHTTP(rw, r)
+	}))
+	keys, err := inbox.ParseKey(w.bot.key)
+	if err != nil {
+		return err
+	}
+	for i, n := range []struct {
+		transport events.Transport
+		from      string
+	}{{events.SMS, sandbox.DefaultTwilioNumber}, {events.WhatsApp, strings.TrimPrefix(sandbox.DefaultTwilioWhatsApp, "whatsapp:")}} {
+		ch := events.Channel{
+			ID: events.ChannelID(fmt.Sprintf("018f0000-0000-7000-8000-00000000c07%d", i)), Tenant: w.bot.channel.Tenant, Transport: n.transport,
+			Name: string(n.transport), Mode: events.Webhook, WebhookPath: fmt.Sprintf("bench-%d-123456789abcdef0123456789abcdef", i), Country: "US",
+			Settings: map[string]string{"account_sid": sandbox.DefaultTwilioAccount, "from": n.from, "api_url": w.between.URL},
+		}
+		if ch.Sealed, err = keys.Seal(string(ch.ID), map[string]string{"auth_token": sandbox.DefaultTwilioToken}); err != nil {
+			return err
+		}
+		if _, err := w.db.db.CreateChannel(ctx, ch, ""); err != nil {
+			return err
+		}
+		w.numbers = append(w.numbers, ch)
+	}
+	return nil
+}
+
+// join makes a tenant's owner, logs them in and makes a token.
+func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email string) (t attackTenant, err error) {
+	t = attackTenant{id: tenant, email: email}
+	c, err := access.NewCredential(access.InvitationKind, tenant)
+	if err != nil {
+		return t, err
+	}
+	by := inbox.Actor{Kind: inbox.Operator, Name: "bench"}
+	if _, _, err := w.db.db.Invite(ctx, tenant, by, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: c.Hash(), Life: time.Hour}); err != nil {
+		return t, err
+	}
+	ask := func(path string, in map[string]any, out any, header ...string) (*http.Response, error) {
+		body, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.api+path, strings.NewReader(string(body)))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", "application/json")
+		for i := 0; i+1 < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		res, err := w.client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer res.Body.Close()
+		if res.StatusCode/100 != 2 {
+			return nil, fmt.Errorf("%s: %s", path, res.Status)
+		}
+		if out == nil {
+			return res, nil
+		}
+		return res, json.NewDecoder(res.Body).Decode(out)
+	}
+	if _, err := ask("/invitations/accept", map[string]any{"invitation": c.Text, "name": "Owner", "password": attackPassword}, nil); err != nil {
+		return t, err
+	}
+	res, err := ask("/session", map[string]any{"tenant": tenant, "email": email, "password": attackPassword}, nil)
+	if err != nil {
+		return t, err
+	}
+	for _, cookie := range res.Cookies() {
+		t.cookie = cookie.Name + "=" + cookie.Value
+	}
+	var token struct{ Secret string }
+	_, err = ask("/tokens", map[string]any{"name": "bot", "role": "agent", "scopes": []string{"chats:read", "chats:write"}}, &token, "Cookie", t.cookie)
+	t.token = token.Secret
+	return t, err
+}
+
+// canary is a service on loopback that nobody outside may reach, such as a
+// database's or a cloud's metadata. It counts who asks, by what is in the path.
+type canary struct {
+	server *http.Server
+	port   string
+	mu     sync.Mutex
+	asked  map[string]int64
+}
+
+func startCanary(ctx context.Context) (*canary, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", ":0") // on IPv6, too
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	c := &canary{port: port, asked: map[string]int64{}}
+	c.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		kind := kindMedia
+		if strings.Contains(r.URL.Path, "channel") {
+			kind = kindChannel
+		}
+		c.asked[kind]++
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write([]byte("the secret")) // whoever reads it got in
+	})}
+	go func() { _ = c.server.Serve(l) }() // until close
+	return c, nil
+}
+
+func (c *canary) hits(kind string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.asked[kind]
+}
+
+// places are ways to write where the canary is: by name, by names that resolve to
+// it, by numbers in other bases, by mapped and scoped addresses.
+func (c *canary) places(kind string) []string {
+	path := ":" + c.port + "/media"
+	if kind == kindChannel {
+		path = ":" + c.port + "/channel"
+	}
+	var list []string
+	for _, host := range []string{
+		"127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0177.0.0.1",
+		"0.0.0.0", "[::]", "user@127.0.0.1", "api.twilio.com@127.0.0.1", "127.0.0.1#api.twilio.com",
+	} {
+		list = append(list, "http://"+host+path, "https://"+host+path)
+	}
+	return list
+}
