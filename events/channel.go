@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"maps"
+	"time"
+)
 
 // Channel is one connected account as the gateway needs to know it: PostgreSQL
 // is its truth, the bus carries a projection so that accepting survives the
@@ -26,6 +29,31 @@ type Channel struct {
 	// Version rises with every change; an older projection never replaces a
 	// newer one.
 	Version int64 `json:"version"`
+}
+
+// settingGuarded is the setting, set by Parley itself, of a [Channel.Guarded].
+const settingGuarded = "guarded"
+
+// Guard lets a channel connect to public addresses only, from now on.
+func (c *Channel) Guard() {
+	settings := map[string]string{settingGuarded: "yes"}
+	for name, value := range c.Settings {
+		if name != settingGuarded {
+			settings[name] = value
+		}
+	}
+	c.Settings = settings
+}
+
+// Guarded reports whether a channel may connect to public addresses only: one that
+// was added by somebody who may not reach what the server can.
+func (c *Channel) Guarded() bool { return c.Settings[settingGuarded] != "" }
+
+// Unguarded is the channel as its adapter knows it.
+func (c Channel) Unguarded() Channel {
+	c.Settings = maps.Clone(c.Settings)
+	delete(c.Settings, settingGuarded)
+	return c
 }
 
 // ChannelMode says how inbound traffic arrives.

@@ -208,7 +208,8 @@ func (db *DB) UpdateChannel(ctx context.Context, tenant events.TenantID, id even
 			UPDATE parley_channels
 			   SET name = coalesce($2, name), mode = coalesce($3, mode),
 			       country = CASE WHEN $4::text IS NULL THEN country ELSE nullif($4, '') END,
-			       settings = coalesce($5::jsonb, settings),
+			       -- Who changes the settings does not take the guard away.
+			       settings = coalesce($5::jsonb, settings) || CASE WHEN settings ? 'guarded' THEN jsonb_build_object('guarded', settings->'guarded') ELSE '{}' END,
 			       account = CASE WHEN $6::text IS NULL THEN account ELSE nullif($6, '') END,
 			       version = version + 1, updated_at = now()
 			 WHERE id = $1

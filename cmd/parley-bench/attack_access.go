@@ -210,5 +210,8 @@ func (w *attackWorld) internalChannel(ctx context.Context, n int, a *attempts) e
 	if err != nil {
 		return err
 	}
-	return w.want(ctx, a, http.MethodPost, "/channels", string(body), "Cookie", w.b.cookie)
+	// Whether it is kept is not the question; the canary says whether it was used.
+	code, text, err := w.send(ctx, http.MethodPost, w.api+"/channels", body, "Cookie", w.b.cookie)
+	a.tell(false, code, text)
+	return err
 }

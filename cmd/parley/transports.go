@@ -34,11 +34,34 @@ type adapter struct {
 
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
-	return map[events.Transport]adapter{
+	all := map[events.Transport]adapter{
 		events.Email:    {factory: email.New, token: "password", optional: []string{"password", "refresh_token", "client_secret"}, webhookSecret: "reply_key", mode: events.Polling},
 		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
 		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
 		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
+	}
+	for t, a := range all {
+		a.factory = guarded(t, a.factory)
+		all[t] = a
+	}
+	return all
+}
+
+// guarded is an adapter whose guarded channels reach public addresses only. The
+// providers' own addresses, which are the defaults, need no guard; a proxy may be
+// on the way to them.
+func guarded(t events.Transport, build transports.Factory) transports.Factory {
+	return func(a transports.Account) (transports.Transport, error) {
+		guard := a.Channel.Guarded()
+		a.Channel = a.Channel.Unguarded()
+		switch {
+		case guard && t == events.Email:
+			a.HTTPClient = transports.PublicClient(a.HTTPClient)
+			return email.NewWithDial(a, transports.PublicDialer().DialContext)
+		case guard && a.Channel.Settings["api_url"] != "":
+			a.HTTPClient = transports.PublicClient(a.HTTPClient)
+		}
+		return build(a)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"parley/events"
+	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/desk"
 	"parley/store"
 )
@@ -128,6 +130,7 @@ func (a *api) channels(h huma.API) {
 		c, err := a.Desk.ChannelAdd(ctx, desk.NewChannel{
 			Tenant: tenant, Transport: b.Transport, Name: b.Name, Mode: b.Mode, Country: b.Country,
 			Settings: b.Settings, Secrets: b.Secrets, Unchecked: b.Unchecked, Key: in.Key,
+			Guarded: access.From(ctx).Kind != inbox.Operator,
 		})
 		return channelView(c, events.ChannelHealth{}), err
 	})

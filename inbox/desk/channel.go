@@ -41,6 +41,9 @@ type NewChannel struct {
 	Unchecked bool
 	// Key makes a repeated request add one channel; empty for none.
 	Key string
+	// Guarded lets the channel connect to public addresses only: for who adds it
+	// over the network, and may not reach what the server can.
+	Guarded bool
 }
 
 // ChannelAdd connects an account: it checks the secrets with the provider,
@@ -65,6 +68,9 @@ func (d *Desk) ChannelAdd(ctx context.Context, n NewChannel) (store.Channel, err
 	ch := events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: n.Tenant, Transport: n.Transport, Name: strings.TrimSpace(n.Name),
 		Mode: n.Mode, WebhookPath: newSecret(), Country: strings.ToUpper(n.Country), Settings: n.Settings,
+	}
+	if n.Guarded {
+		ch.Guard()
 	}
 	if ch.Mode == "" {
 		ch.Mode = adapter.Mode
