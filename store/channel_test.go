@@ -133,3 +133,27 @@ func TestReplicasAgreeOnTenantAndOperator(t *testing.T) {
 		t.Errorf("%d operators", n)
 	}
 }
+
+// Who changes a guarded channel's settings does not take the guard away.
+func TestGuardStays(t *testing.T) {
+	t.Parallel()
+	w := newDeskWorld(t)
+	ch := events.Channel{
+		ID: events.ChannelID(uuid.NewString()), Tenant: w.tenant, Transport: events.Telegram, Name: "Guarded", Mode: events.Polling,
+		WebhookPath: strings.Repeat("g", 40), Sealed: []byte("s"), Settings: map[string]string{"api_url": "https://bots.example"},
+	}
+	ch.Guard()
+	if _, err := w.db.CreateChannel(t.Context(), ch, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, settings := range []map[string]string{{"api_url": "http://127.0.0.1"}, {"guarded": ""}, nil} {
+		c, err := w.db.UpdateChannel(t.Context(), w.tenant, ch.ID, store.ChannelChange{Settings: settings})
+		if err != nil || !c.Guarded() {
+			t.Errorf("after %v: %+v, %v", settings, c.Settings, err)
+		}
+	}
+	c, err := w.db.UpdateChannel(t.Context(), w.tenant, w.channel, store.ChannelChange{Settings: map[string]string{"api_url": "http://127.0.0.1"}})
+	if err != nil || c.Guarded() || len(c.Settings) != 1 {
+		t.Errorf("the operator's: %+v, %v", c.Settings, err)
+	}
+}

@@ -94,8 +94,12 @@ func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *
 	if err != nil {
 		return w, err
 	}
+	blobs, err := sub(dir, "blobs")
+	if err != nil {
+		return w, err
+	}
 	w.api = "http://" + listen + "/api/v1"
-	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen}); err != nil {
+	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen, blobs: blobs}); err != nil {
 		return w, err
 	}
 	other, err := w.db.db.CreateTenant(ctx, "Other")
