@@ -1,8 +1,11 @@
 package store_test
 
 import (
+	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/uuid"
 
 	"parley/events"
 	"parley/inbox"

@@ -99,7 +99,7 @@ func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *
 		return w, err
 	}
 	w.api = "http://" + listen + "/api/v1"
-	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen, blobs: blobs}); err != nil {
+	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen, blobs: "file://" + blobs}); err != nil {
 		return w, err
 	}
 	other, err := w.db.db.CreateTenant(ctx, "Other")

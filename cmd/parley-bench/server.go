@@ -34,8 +34,6 @@ type serverOptions struct {
 	blobs string
 	// api is where people and programs reach it; nobody does when it is empty.
 	api string
-	// blobs is where files are kept; none are fetched when it is empty.
-	blobs string
 }
 
 // startServer starts the program on the run's database and waits until it is
@@ -68,9 +66,6 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 	}
 	if o.roles != "" {
 		srv.args = append(srv.args, "--roles", o.roles)
-	}
-	if o.blobs != "" {
-		srv.args = append(srv.args, "--blob-url", "file://"+o.blobs)
 	}
 	srv.args = append(srv.args, strings.Fields(s.serve)...)
 	if err := srv.start(); err != nil {
