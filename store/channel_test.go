@@ -146,7 +146,7 @@ func TestGuardStays(t *testing.T) {
 		WebhookPath: strings.Repeat("g", 40), Sealed: []byte("s"), Settings: map[string]string{"api_url": "https://bots.example"},
 	}
 	ch.Guard()
-	if _, err := w.db.CreateChannel(t.Context(), ch, ""); err != nil {
+	if _, err := w.db.CreateChannel(t.Context(), ch, "", ""); err != nil {
 		t.Fatal(err)
 	}
 	for _, settings := range []map[string]string{{"api_url": "http://127.0.0.1"}, {"guarded": ""}, nil} {

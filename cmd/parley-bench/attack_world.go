@@ -175,7 +175,7 @@ func (w *attackWorld) startTwilio(ctx context.Context) (err error) {
 		if ch.Sealed, err = keys.Seal(string(ch.ID), map[string]string{"auth_token": sandbox.DefaultTwilioToken}); err != nil {
 			return err
 		}
-		if _, err := w.db.db.CreateChannel(ctx, ch, ""); err != nil {
+		if _, err := w.db.db.CreateChannel(ctx, ch, "", ""); err != nil {
 			return err
 		}
 		w.numbers = append(w.numbers, ch)

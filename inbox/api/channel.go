@@ -163,6 +163,7 @@ func (a *api) channels(h huma.API) {
 		b := &in.Body
 		c, err := a.Desk.ChannelChange(ctx, tenant, in.Channel, desk.ChannelChange{
 			Name: b.Name, Mode: b.Mode, Country: b.Country, Settings: b.Settings, Version: version,
+			Guarded: access.From(ctx).Kind != inbox.Operator,
 		})
 		if err != nil {
 			return Channel{}, err

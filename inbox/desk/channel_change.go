@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"parley/events"
@@ -17,6 +18,8 @@ type ChannelChange struct {
 	Settings map[string]string
 	// Version is the one that was read, 0 for any.
 	Version int64
+	// Guarded guards the channel, if the settings change; see [NewChannel].
+	Guarded bool
 }
 
 // ChannelChange changes how a channel is called and set up; its secrets stay. It
@@ -50,6 +53,10 @@ func (d *Desk) ChannelChange(ctx context.Context, tenant events.TenantID, ref st
 	}
 	if c.Settings != nil {
 		wanted.Settings = c.Settings
+		if c.Guarded && !maps.Equal(wanted.Unguarded().Settings, ch.Unguarded().Settings) {
+			wanted.Guard()
+			c.Settings = wanted.Settings
+		}
 	}
 	if err := d.checkNew(wanted, adapter, secrets); err != nil {
 		return store.Channel{}, err
