@@ -186,12 +186,98 @@ CREATE TRIGGER parley_clients_words AFTER UPDATE OF first_name, middle_name, las
 CREATE TRIGGER parley_contacts_words AFTER UPDATE OF contact_value, client_id OR DELETE ON crm_client_contacts
     FOR EACH ROW EXECUTE FUNCTION parley_words_stale();
 
+-- Where other systems are told of facts by HTTP.
+CREATE TABLE parley_webhooks (
+    id              uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+    tenant_id       uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
+    url             text        NOT NULL CHECK (url <> ''),
+    description     text        NOT NULL DEFAULT '',
+    -- Of facts, such as message.received; none are all.
+    types           text[]      NOT NULL DEFAULT '{}',
+    -- The signing secrets, sealed with the installation's key: the present one, and
+    -- until previous_until the one before.
+    sealed          bytea       NOT NULL,
+    previous_until  timestamptz,
+    -- Up to where in the stream of facts its deliveries are queued.
+    place           text        NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    -- Since when nothing was accepted; NULL while it works.
+    failing_since   timestamptz,
+    disabled_at     timestamptz,
+    disabled_why    text        NOT NULL DEFAULT '',
+    idempotency_key text,
+    CONSTRAINT parley_webhooks_tenant_id UNIQUE (tenant_id, id)
+);
+CREATE UNIQUE INDEX parley_webhooks_idempotency ON parley_webhooks (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CALL parley_isolate('parley_webhooks');
+GRANT SELECT, INSERT, UPDATE, DELETE ON parley_webhooks TO parley_api;
+
+-- What is to be told to a webhook, until it was, and for a while after.
+CREATE TABLE parley_webhook_deliveries (
+    id         bigserial   PRIMARY KEY,
+    tenant_id  uuid        NOT NULL DEFAULT parley_tenant(),
+    webhook_id uuid        NOT NULL,
+    -- The fact's; a replay of a fact is the same delivery again.
+    fact_id    bigint      NOT NULL,
+    chat_id    bigint      NOT NULL,
+    type       text        NOT NULL,
+    body       text        NOT NULL,
+    state      text        NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'sent', 'failed')),
+    attempts   integer     NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    -- When it is tried next; NULL when it is not.
+    due_at     timestamptz DEFAULT now(),
+    CONSTRAINT parley_webhook_deliveries_webhook FOREIGN KEY (tenant_id, webhook_id)
+        REFERENCES parley_webhooks (tenant_id, id) ON DELETE CASCADE,
+    CONSTRAINT parley_webhook_deliveries_tenant_id UNIQUE (tenant_id, id),
+    CONSTRAINT parley_webhook_deliveries_once UNIQUE (webhook_id, fact_id)
+);
+CREATE INDEX parley_webhook_deliveries_of ON parley_webhook_deliveries (tenant_id, webhook_id, id);
+CREATE INDEX parley_webhook_deliveries_due ON parley_webhook_deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX parley_webhook_deliveries_chat ON parley_webhook_deliveries (tenant_id, chat_id);
+CREATE INDEX parley_webhook_deliveries_old ON parley_webhook_deliveries (created_at);
+CALL parley_isolate('parley_webhook_deliveries');
+GRANT SELECT, INSERT, UPDATE, DELETE ON parley_webhook_deliveries TO parley_api;
+
+-- With a client goes what was told, and is to be told, of them.
+-- +goose StatementBegin
+CREATE FUNCTION parley_chats_told() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM parley_webhook_deliveries d USING gone WHERE d.tenant_id = gone.tenant_id AND d.chat_id = gone.id;
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER parley_chats_told AFTER DELETE ON crm_chats
+    REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_chats_told();
+
+-- Each try, and what came of it.
+CREATE TABLE parley_webhook_attempts (
+    id          bigserial   PRIMARY KEY,
+    tenant_id   uuid        NOT NULL DEFAULT parley_tenant(),
+    delivery_id bigint      NOT NULL,
+    at          timestamptz NOT NULL DEFAULT now(),
+    -- The HTTP status, 0 when there was none.
+    status      integer     NOT NULL,
+    took_ms     integer     NOT NULL,
+    -- Why it did not count as accepted, empty when it did.
+    error       text        NOT NULL DEFAULT '',
+    CONSTRAINT parley_webhook_attempts_delivery FOREIGN KEY (tenant_id, delivery_id)
+        REFERENCES parley_webhook_deliveries (tenant_id, id) ON DELETE CASCADE
+);
+CREATE INDEX parley_webhook_attempts_of ON parley_webhook_attempts (delivery_id);
+CALL parley_isolate('parley_webhook_attempts');
+GRANT SELECT ON parley_webhook_attempts TO parley_api;
+
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 -- The newest message's id is where a search begins.
 GRANT SELECT ON SEQUENCE crm_chat_messages_id_seq, crm_clients_id_seq TO parley_api;
 
 -- +goose Down
+DROP TRIGGER parley_chats_told ON crm_chats;
+DROP FUNCTION parley_chats_told;
+DROP TABLE parley_webhook_attempts, parley_webhook_deliveries, parley_webhooks;
 DROP TRIGGER parley_contacts_words ON crm_client_contacts;
 DROP TRIGGER parley_clients_words ON crm_clients;
 DROP TRIGGER parley_messages_words ON crm_chat_messages;

@@ -230,6 +230,12 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "With a chat goes what webhooks were told of it.",
+		live: map[string]string{
+			"trigger crm_chats.parley_chats_told": "AFTER DELETE ON crm_chats REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION parley_chats_told()",
+		},
+	},
+	{
 		reason: "Template must have content.",
 		live: map[string]string{
 			"constraint parley_templates_content": `crm_message_templates CHECK ((template ~ '\S'::text))`,

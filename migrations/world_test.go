@@ -45,6 +45,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 		VALUES ($1, 'edit', 'waiting', '{}', gen_random_uuid(), now(), 2, $2)`, w.channel, w.streamSeq())
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
 	s.seedAccess(w)
+	seedWebhook(s)
 	seedNewcomers(s, w)
 	seedComposing(s, w)
 	return w
@@ -169,6 +170,8 @@ var pointers = map[string]string{
 var mayPointNowhere = map[string]string{
 	"parley_facts.tenant_id": "a fact is on its way to the bus, and gone once it is there",
 	"parley_facts.chat_id":   "likewise; 0 for what concerns no chat",
+
+	"parley_webhook_deliveries.chat_id": "0 for what concerns no chat; the others go with it",
 
 	"parley_merged_messages.message_id": "where a message was; one that retention removed stays away when the merge is taken back",
 }

@@ -22,14 +22,14 @@ type foreign struct {
 	tenant events.TenantID // who tries
 	url    string
 
-	channel                         events.ChannelID
-	chat, message, delivery, upload int64
-	client, contact                 int64
-	template, scheduled             int64
-	user                            int64
-	session, token, invitation      string
-	hash                            store.SecretHash
-	email                           string
+	channel                             events.ChannelID
+	chat, message, delivery, upload     int64
+	client, contact                     int64
+	template, scheduled                 int64
+	user                                int64
+	session, token, invitation, webhook string
+	hash                                store.SecretHash
+	email                               string
 }
 
 // none expects that nothing came back: found is how many things did.
@@ -227,6 +227,33 @@ func reaches() map[string]func(f *foreign) {
 			f.none("AuditLogSince", len(l), err)
 		},
 
+		"Webhooks": func(f *foreign) {
+			l, err := f.db.Webhooks(f.Context(), f.tenant, "", 10)
+			f.none("Webhooks", len(l), err)
+		},
+		"ChangeWebhook": func(f *foreign) {
+			_, err := f.db.ChangeWebhook(f.Context(), f.tenant, by, f.webhook, store.WebhookChange{Enabled: new(false)}, "0")
+			f.missing("ChangeWebhook", err)
+		},
+		"RotateWebhook": func(f *foreign) {
+			_, err := f.db.RotateWebhook(f.Context(), f.tenant, by, f.webhook, time.Hour, func([]byte) ([]byte, error) { return []byte("x"), nil })
+			f.missing("RotateWebhook", err)
+		},
+		"DeleteWebhook": func(f *foreign) { f.missing("DeleteWebhook", f.db.DeleteWebhook(f.Context(), f.tenant, by, f.webhook)) },
+		"WebhookDeliveries": func(f *foreign) {
+			_, err := f.db.WebhookDeliveries(f.Context(), f.tenant, f.webhook, "", 0, 10)
+			f.missing("WebhookDeliveries", err)
+		},
+		"ReplayWebhook": func(f *foreign) {
+			_, err := f.db.ReplayWebhook(f.Context(), f.tenant, by, f.webhook, 0, time.Time{})
+			f.missing("ReplayWebhook", err)
+		},
+		"QueueWebhook": func(f *foreign) {
+			f.missing("QueueWebhook", f.db.QueueWebhook(f.Context(), f.tenant, by, f.webhook, "{}", "webhook.test"))
+		},
+
+		"AddWebhook": own,
+
 		"SearchMessages": func(f *foreign) {
 			l, _, err := f.db.SearchMessages(f.Context(), f.tenant, store.Search{Words: "hello", Limit: 10})
 			f.none("SearchMessages", len(l), err)
@@ -358,7 +385,7 @@ func census(t *testing.T, url string) int64 {
 	for i, table := range []string{
 		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
 		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
-		"parley_senders", "crm_message_templates", "parley_scheduled",
+		"parley_senders", "crm_message_templates", "parley_scheduled", "parley_webhooks", "parley_webhook_deliveries",
 	} {
 		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
 	}
@@ -409,6 +436,9 @@ func newForeign(t *testing.T) (*foreign, string) {
 	m, err := f.db.Reply(t.Context(), store.Reply{Tenant: w.a, Chat: f.chat, Channel: f.channel, Text: "Hello.", User: f.user})
 	must(err)
 	f.message, f.delivery = m.ID, m.Delivery.ID
+	hook, _, err := f.db.AddWebhook(t.Context(), w.a, byOperator, store.Webhook{ID: uuid.NewString(), URL: "https://example.com", Types: []string{}, Sealed: []byte("s"), Place: "0"}, "")
+	must(err)
+	f.webhook = hook.ID
 	for all := false; !all; { // what can be searched
 		_, all, err = f.db.IndexWords(t.Context(), 0)
 		must(err)

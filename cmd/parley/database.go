@@ -144,7 +144,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	d := &desk.Desk{
 		Files: files,
 		Store: db, Bus: s.bus, Keyring: s.keys, Adapters: deskAdapters(providerClient(), s.cfg.PublicURL),
-		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleAPI),
+		PublicURL: s.cfg.PublicURL, PrivateWebhooks: s.cfg.PrivateWebhooks, Logger: s.log.With("role", roleAPI),
 	}
 	opts := router.Options{
 		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, s.blobs, channelOf(db)), Logger: s.log,
@@ -171,6 +171,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		if err != nil {
 			return err
 		}
+		s.work.Go(func() { d.RunWebhooks(ctx, opts.Owner) })
 		if err := s.startFetcher(ctx, db, files); err != nil {
 			return err
 		}

@@ -45,6 +45,9 @@ type Config struct {
 	BlobURL string
 	// PublicURL is where providers reach this installation.
 	PublicURL string
+	// PrivateWebhooks lets tenants' webhooks be called at addresses that are not
+	// public, and by plain http.
+	PrivateWebhooks bool
 	// Listen is the address of webhooks and health checks; MetricsListen that of
 	// the metrics, which are on Listen when it is empty.
 	Listen, MetricsListen string

@@ -37,6 +37,7 @@ func (f *serveFlags) add(cmd *cobra.Command, listen string) {
 	flags.StringVar(&f.cfg.MetricsListen, "metrics-listen", env("PARLEY_METRICS_LISTEN", ""), "address of the metrics, if not --listen (PARLEY_METRICS_LISTEN)")
 	flags.StringVar(&f.cfg.BlobURL, "blob-url", env("PARLEY_BLOB_URL", ""), "where files and large payloads are kept: file:///folder or s3://bucket/prefix?endpoint=https://…; with an external NATS or database all processes must share it (PARLEY_BLOB_URL; default a folder in the data folder)")
 	flags.StringVar(&f.cfg.PublicURL, "public-url", env("PARLEY_PUBLIC_URL", ""), "where providers reach this server, such as https://inbox.example.com (PARLEY_PUBLIC_URL)")
+	flags.BoolVar(&f.cfg.PrivateWebhooks, "private-webhooks", os.Getenv("PARLEY_PRIVATE_WEBHOOKS") == "true", "let tenants' webhooks be called at addresses that are not public, and by plain http (PARLEY_PRIVATE_WEBHOOKS=true)")
 	flags.StringVar(&f.logs, "log-format", env("PARLEY_LOG_FORMAT", "text"), "text or json (PARLEY_LOG_FORMAT)")
 	flags.BoolVar(&f.debug, "debug", false, "log more")
 }

@@ -335,3 +335,12 @@ func replaced(err error) error {
 	}
 	return err
 }
+
+// FactsEnd is the place behind the newest fact.
+func (b *Bus) FactsEnd(ctx context.Context) (Place, error) {
+	info, err := b.streamInfo(ctx, factStream)
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{Seq: info.State.LastSeq, Stream: streamMark(identity(info))}, nil
+}

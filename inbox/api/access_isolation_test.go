@@ -30,6 +30,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
 		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
+		"{webhook}", tw.webhook,
 	).Replace(op.Path)
 	if strings.Contains(path, "{") {
 		w.Fatalf("%s: this test does not know what %s names", op.OperationID, path)
@@ -43,6 +44,9 @@ var valid = map[string]string{
 	"show-typing":           `{}`,
 	"rotate-channel":        `{"secrets":{"token":"stolen"},"webhook":true}`,
 	"edit-message":          `{"text":"changed"}`,
+	"add-webhook":           `{"url":"https://spy.example.com"}`,
+	"change-webhook":        `{"enabled":false}`,
+	"replay-webhook":        `{"since":"2020-01-01T00:00:00Z"}`,
 	"react-to-message":      `{"emoji":["x"]}`,
 	"settle-delivery":       `{"as":"sent"}`,
 	"merge-clients":         `{"from":888888}`,
@@ -156,7 +160,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 // missing is an operation's path with ids of nothing.
 func missing(op *huma.Operation) string {
 	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999", "{scheduled}", "999999",
-		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
+		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{webhook}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 
 // generic is an answer without the ids that the request named.

@@ -58,6 +58,10 @@ func rules() map[string]operationRule {
 		"react-to-message": allow(inbox.Agent, access.WriteChats).noted("message.react"),
 
 		// These write the audit log in their own transactions.
+		"list-webhooks": allow(inbox.Admin, access.ReadWebhooks), "list-webhook-deliveries": allow(inbox.Admin, access.ReadWebhooks),
+		"add-webhook": allow(inbox.Admin, access.WriteWebhooks), "change-webhook": allow(inbox.Admin, access.WriteWebhooks),
+		"delete-webhook": allow(inbox.Admin, access.WriteWebhooks), "rotate-webhook": allow(inbox.Admin, access.WriteWebhooks),
+		"test-webhook": allow(inbox.Admin, access.WriteWebhooks), "replay-webhook": allow(inbox.Admin, access.WriteWebhooks),
 		"merge-clients": allow(inbox.Agent, access.WriteChats), "unmerge-client": allow(inbox.Agent, access.WriteChats),
 		"take-contact":           allow(inbox.Agent, access.WriteChats),
 		"list-merge-suggestions": allow(inbox.ReadOnly, access.ReadChats),

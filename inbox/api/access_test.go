@@ -96,7 +96,7 @@ func TestRolesAndScopes(t *testing.T) {
 			allowed := !rule.Operator && role.AtLeast(rule.Role)
 			// Of something that is not there, so that nothing changes.
 			res := w.send(session, op.Method, strings.NewReplacer("{chat}", "999", "{user}", "999", "{upload}", "999", "{message}", "999", "{delivery}", "999",
-				"{id}", "0000000a-0000-4000-8000-000000000009", "{channel}", "nothing").Replace(op.Path), "")
+				"{id}", "0000000a-0000-4000-8000-000000000009", "{webhook}", "0000000a-0000-4000-8000-000000000009", "{channel}", "nothing").Replace(op.Path), "")
 			if (res.StatusCode != 403) != allowed {
 				t.Errorf("%s as %s: %d, allowed is %v: %s", id, role, res.StatusCode, allowed, res.body)
 			}

@@ -47,6 +47,7 @@ type tenantWorld struct {
 	session                                                      string
 	channel                                                      store.Channel
 	chat, message, upload, delivery, client, template, scheduled int64
+	webhook                                                      string
 	invitation, token, tokenSecret, plainText                    string
 }
 
@@ -176,6 +177,9 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	var tok api.MadeToken
 	w.ask(tw.session, "POST", "/api/v1/tokens", `{"name":"bot","role":"agent","scopes":["chats:read","chats:write"]}`, 201, &tok)
 	tw.token, tw.tokenSecret = tok.ID, tok.Secret
+	var hook api.MadeWebhook
+	w.ask(tw.session, "POST", "/api/v1/webhooks", `{"url":"https://`+strings.ToLower(name)+`.example/told","types":["message.received"]}`, 201, &hook)
+	tw.webhook = hook.ID
 	return tw
 }
 

@@ -102,6 +102,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.audits(h)
 	a.streams(h)
 	a.searches(h)
+	a.webhooks(h)
 	a.statuses(h)
 	a.sessions(h)
 	a.users(h)

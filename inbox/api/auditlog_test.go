@@ -108,6 +108,8 @@ func TestEveryChangeIsNoted(t *testing.T) {
 		"merge-clients": "client.merge", "unmerge-client": "client.unmerge", "take-contact": "client.take_contact",
 		"preview": "changes nothing",
 		"audit":   "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
+		"add-webhook": "webhook.add", "change-webhook": "webhook.change", "delete-webhook": "webhook.delete", "rotate-webhook": "webhook.rotate",
+		"test-webhook": "webhook.test", "replay-webhook": "webhook.replay",
 	}
 	for id, op := range operations() {
 		if op.Method == http.MethodGet || silent[id] != "" {

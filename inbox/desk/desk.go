@@ -34,6 +34,9 @@ type Desk struct {
 	// PublicURL is where providers reach this installation, without trailing
 	// slash; empty when they cannot, and then no channel may use webhooks.
 	PublicURL string
+	// PrivateWebhooks lets webhooks be called at addresses that are not public, and
+	// by plain http.
+	PrivateWebhooks bool
 	// Files keeps the files of messages; nil where there is no blob store.
 	Files  *media.Library
 	Logger *slog.Logger
