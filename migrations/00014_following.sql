@@ -255,17 +255,17 @@ CREATE TRIGGER parley_chats_told AFTER DELETE ON crm_chats
 CREATE TABLE parley_webhook_attempts (
     id          bigserial   PRIMARY KEY,
     tenant_id   uuid        NOT NULL DEFAULT parley_tenant(),
-    delivery_id bigint      NOT NULL,
+    webhook_delivery_id bigint      NOT NULL,
     at          timestamptz NOT NULL DEFAULT now(),
     -- The HTTP status, 0 when there was none.
     status      integer     NOT NULL,
     took_ms     integer     NOT NULL,
     -- Why it did not count as accepted, empty when it did.
     error       text        NOT NULL DEFAULT '',
-    CONSTRAINT parley_webhook_attempts_delivery FOREIGN KEY (tenant_id, delivery_id)
+    CONSTRAINT parley_webhook_attempts_delivery FOREIGN KEY (tenant_id, webhook_delivery_id)
         REFERENCES parley_webhook_deliveries (tenant_id, id) ON DELETE CASCADE
 );
-CREATE INDEX parley_webhook_attempts_of ON parley_webhook_attempts (delivery_id);
+CREATE INDEX parley_webhook_attempts_of ON parley_webhook_attempts (webhook_delivery_id);
 CALL parley_isolate('parley_webhook_attempts');
 GRANT SELECT ON parley_webhook_attempts TO parley_api;
 

@@ -3,12 +3,12 @@ package migrations_test
 // seedWebhook writes where somebody is told of what happens, and what they were.
 func seedWebhook(s *session) {
 	s.t.Helper()
-	for range 2 {
+	for i := range 2 { // one of them was told nothing
 		hook := one[string](s, "INSERT INTO parley_webhooks (url, sealed, place) VALUES ('https://example.com', 's', '0') RETURNING id::text")
-		for fact := range 2 {
+		for fact := range 2 - 2*i {
 			delivery := one[int64](s, `INSERT INTO parley_webhook_deliveries (webhook_id, fact_id, chat_id, type, body)
 				VALUES ($1, $2, 0, 'message.received', '{}') RETURNING id`, hook, fact)
-			s.exec("INSERT INTO parley_webhook_attempts (delivery_id, status, took_ms) VALUES ($1, 200, 1)", delivery)
+			s.exec("INSERT INTO parley_webhook_attempts (webhook_delivery_id, status, took_ms) VALUES ($1, 200, 1)", delivery)
 		}
 	}
 }

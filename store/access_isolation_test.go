@@ -252,7 +252,8 @@ func reaches() map[string]func(f *foreign) {
 			f.missing("QueueWebhook", f.db.QueueWebhook(f.Context(), f.tenant, by, f.webhook, "{}", "webhook.test"))
 		},
 
-		"AddWebhook": own,
+		// SettleWebhook notes what came of what a worker claimed.
+		"AddWebhook": own, "SettleWebhook": own,
 
 		"SearchMessages": func(f *foreign) {
 			l, _, err := f.db.SearchMessages(f.Context(), f.tenant, store.Search{Words: "hello", Limit: 10})

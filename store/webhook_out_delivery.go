@@ -40,7 +40,7 @@ func (db *DB) WebhookDeliveries(ctx context.Context, tenant events.TenantID, id,
 		rows, _ := tx.Query(ctx, `
 			SELECT d.id, d.type, d.fact_id, d.state, d.attempts, d.created_at, d.due_at, d.body::json,
 			       coalesce((SELECT json_agg(json_build_object('at', a.at, 'status', a.status, 'took_ms', a.took_ms, 'error', a.error))
-			          FROM (SELECT * FROM parley_webhook_attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 20) a), '[]')
+			          FROM (SELECT * FROM parley_webhook_attempts a WHERE a.webhook_delivery_id = d.id ORDER BY a.id DESC LIMIT 20) a), '[]')
 			  FROM parley_webhook_deliveries d
 			 WHERE d.webhook_id = $1 AND ($2 = 0 OR d.id < $2) AND ($3 = '' OR d.state = $3) ORDER BY d.tenant_id DESC, d.webhook_id DESC, d.id DESC LIMIT $4`,
 			id, before, state, limit)

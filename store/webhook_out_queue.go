@@ -133,7 +133,7 @@ func (db *DB) SettleWebhook(ctx context.Context, d DueWebhook, o WebhookOutcome)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err // deleted, or settled by another
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO parley_webhook_attempts (tenant_id, delivery_id, status, took_ms, error) VALUES ($1, $2, $3, $4, $5)`,
+		if _, err := tx.Exec(ctx, `INSERT INTO parley_webhook_attempts (tenant_id, webhook_delivery_id, status, took_ms, error) VALUES ($1, $2, $3, $4, $5)`,
 			string(d.Tenant), d.ID, o.Status, o.Took.Milliseconds(), o.Error); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ func (a *api) webhooks(h huma.API) {
 		ws, err := a.Desk.Store.Webhooks(ctx, tenant, after, in.Limit+1)
 		return page(ws, in.Limit, func(w store.Webhook) string { return w.ID }), err
 	})
-	type add struct {
+	type addWebhook struct {
 		ForTenant
 		ForKey
 		Body struct {
@@ -60,7 +60,7 @@ func (a *api) webhooks(h huma.API) {
 			"until it is answered with 2xx. A repeated post bears the same webhook-id. Order is not kept. Redirects are not followed, and " +
 			"addresses that are not public are refused. Nothing accepted for three days, or 410, disables the webhook.",
 		DefaultStatus: http.StatusCreated,
-	}, func(ctx context.Context, in *add) (MadeWebhook, error) {
+	}, func(ctx context.Context, in *addWebhook) (MadeWebhook, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return MadeWebhook{}, err
@@ -70,7 +70,7 @@ func (a *api) webhooks(h huma.API) {
 		})
 		return MadeWebhook{Webhook: w, Secret: secret}, err
 	})
-	type change struct {
+	type changeWebhook struct {
 		WebhookRef
 		Body struct {
 			URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"Where to post."`
@@ -81,7 +81,7 @@ func (a *api) webhooks(h huma.API) {
 	}
 	handle(a, h, huma.Operation{
 		OperationID: "change-webhook", Method: http.MethodPatch, Path: "/api/v1/webhooks/{webhook}", Summary: "Change, disable or enable a webhook",
-	}, func(ctx context.Context, in *change) (store.Webhook, error) {
+	}, func(ctx context.Context, in *changeWebhook) (store.Webhook, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return store.Webhook{}, err
@@ -125,7 +125,7 @@ func (a *api) webhooks(h huma.API) {
 }
 
 func (a *api) webhookLog(h huma.API) {
-	type list struct {
+	type listCalls struct {
 		WebhookRef
 		Paged
 		State string `query:"state" enum:"queued,sent,failed" doc:"Only those."`
@@ -133,7 +133,7 @@ func (a *api) webhookLog(h huma.API) {
 	handle(a, h, huma.Operation{
 		OperationID: "list-webhook-deliveries", Method: http.MethodGet, Path: "/api/v1/webhooks/{webhook}/deliveries",
 		Summary: "What a webhook was told, and each try", Description: "The newest first, for two weeks.",
-	}, func(ctx context.Context, in *list) (List[store.WebhookDelivery], error) {
+	}, func(ctx context.Context, in *listCalls) (List[store.WebhookDelivery], error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return List[store.WebhookDelivery]{}, err
@@ -145,27 +145,27 @@ func (a *api) webhookLog(h huma.API) {
 		ds, err := a.Desk.Store.WebhookDeliveries(ctx, tenant, in.Webhook, in.State, before, in.Limit+1)
 		return page(ds, in.Limit, func(d store.WebhookDelivery) string { return strconv.FormatInt(d.ID, 10) }), err
 	})
-	type replay struct {
+	type replayWebhook struct {
 		WebhookRef
 		Body struct {
 			Delivery int64     `json:"delivery,omitempty" minimum:"1" doc:"The delivery to send again, whatever became of it."`
 			Since    time.Time `json:"since,omitempty" doc:"Without a delivery: all since then that failed."`
 		}
 	}
-	type replayed struct {
+	type toldAgain struct {
 		Deliveries int64 `json:"deliveries" doc:"How many are sent again."`
 	}
 	handle(a, h, huma.Operation{
 		OperationID: "replay-webhook", Method: http.MethodPost, Path: "/api/v1/webhooks/{webhook}/replay", Summary: "Tell a webhook again",
-	}, func(ctx context.Context, in *replay) (replayed, error) {
+	}, func(ctx context.Context, in *replayWebhook) (toldAgain, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
-			return replayed{}, err
+			return toldAgain{}, err
 		}
 		if in.Body.Delivery == 0 && in.Body.Since.IsZero() {
-			return replayed{}, &inbox.Error{Code: inbox.Invalid, Message: "It is not said what to send again.", Hint: "Give a delivery, or since."}
+			return toldAgain{}, &inbox.Error{Code: inbox.Invalid, Message: "It is not said what to send again.", Hint: "Give a delivery, or since."}
 		}
 		n, err := a.Desk.Store.ReplayWebhook(ctx, tenant, access.From(ctx).Actor, in.Webhook, in.Body.Delivery, in.Body.Since)
-		return replayed{Deliveries: n}, err
+		return toldAgain{Deliveries: n}, err
 	})
 }

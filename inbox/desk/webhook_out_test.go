@@ -128,7 +128,9 @@ func TestWebhooksAreTold(t *testing.T) {
 	if sum := desk.Sign(c.header.Get("Webhook-Id"), c.header.Get("Webhook-Timestamp"), c.body, secret); c.header.Get("Webhook-Signature") != sum {
 		t.Errorf("signature %q, want %q", c.header.Get("Webhook-Signature"), sum)
 	}
-	w.settled(t, hook.ID, func(l []store.WebhookDelivery) bool { return len(l) == 1 && l[0].State == "sent" && len(l[0].Tries) == 1 })
+	w.settled(t, hook.ID, func(l []store.WebhookDelivery) bool {
+		return len(l) == 1 && l[0].State == "sent" && len(l[0].Tries) == 1
+	})
 
 	// Two signatures after a rotation, and the same id when told again.
 	_, fresh, err := w.desk.RotateWebhook(t.Context(), w.tenant, byTest, hook.ID)
