@@ -16,6 +16,19 @@ import (
 // declaration is missing, unknown or plainly wrong the charset is detected, and
 // Windows-1252, in which every byte means something, comes last; note says so.
 func decodeCharset(declared string, data []byte) (text, note string) {
+	return new(guesses).decode(declared, data)
+}
+
+// maxGuesses is how often a charset is detected within one field, or all fields
+// of addresses of one name: it takes milliseconds however short the text is, and
+// a header has room for thousands of texts.
+const maxGuesses = 8
+
+// guesses counts how often a charset was detected. After maxGuesses none is.
+type guesses struct{ made int }
+
+// decode is [decodeCharset] within the budget.
+func (g *guesses) decode(declared string, data []byte) (text, note string) {
 	data = bytes.TrimPrefix(data, []byte("\xEF\xBB\xBF"))
 	declared = strings.ToLower(strings.Trim(strings.TrimSpace(declared), `"'`))
 	if ascii(data) && !escaping(declared) {
@@ -41,20 +54,32 @@ func decodeCharset(declared string, data []byte) (text, note string) {
 			}
 		}
 	}
-	// Enough to tell, and bounded.
-	found := chardet.Detect(data[:min(len(data), 16<<10)])
-	if found.Confidence > 0.5 {
-		if enc := lookup(strings.ToLower(found.Encoding)); enc != nil {
-			if out, err := enc.NewDecoder().Bytes(data); err == nil && !bytes.Contains(out, []byte("\uFFFD")) {
-				return string(out), "the charset was detected as " + found.Encoding
-			}
-		}
+	if text, name, ok := g.detect(data); ok {
+		return text, "the charset was detected as " + name
 	}
 	out, err := charmap.Windows1252.NewDecoder().Bytes(data)
 	if err != nil {
 		return strings.ToValidUTF8(string(data), "\uFFFD"), "the charset is unknown"
 	}
 	return string(out), "the charset is unknown; the text was read as Windows-1252"
+}
+
+func (g *guesses) detect(data []byte) (text, name string, ok bool) {
+	if g.made >= maxGuesses {
+		return "", "", false
+	}
+	g.made++
+	// Enough to tell, and bounded.
+	found := chardet.Detect(data[:min(len(data), 16<<10)])
+	if found.Confidence <= 0.5 {
+		return "", "", false
+	}
+	enc := lookup(strings.ToLower(found.Encoding))
+	if enc == nil {
+		return "", "", false
+	}
+	out, err := enc.NewDecoder().Bytes(data)
+	return string(out), found.Encoding, err == nil && !bytes.Contains(out, []byte("\uFFFD"))
 }
 
 // lookup finds a charset by any of its names, nil when there is none.
@@ -95,11 +120,13 @@ func ascii(data []byte) bool {
 
 // utf8Of reads a header's bytes, which are ASCII or, in mails of programs that
 // know no better, anything.
-func utf8Of(s string) string {
+func utf8Of(s string) string { return new(guesses).utf8Of(s) }
+
+func (g *guesses) utf8Of(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	text, _ := decodeCharset("", []byte(s))
+	text, _ := g.decode("", []byte(s))
 	return text
 }
 

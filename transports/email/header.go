@@ -116,22 +116,22 @@ func (h header) text(name string) string { return oneLine(decodeWords(h.get(name
 // addresses of all fields of that name, at most maxAddresses.
 func (h header) addresses(name string) []events.MailAddress {
 	var all []events.MailAddress
-	for _, v := range h.all(name) {
-		all = append(all, readAddresses(v)...)
+	g, fields := new(guesses), h.all(name)
+	for _, v := range fields[:min(len(fields), maxAddresses)] {
+		all = append(all, g.addresses(v)...)
 	}
-	if len(all) > maxAddresses {
-		all = all[:maxAddresses]
-	}
-	return all
+	return all[:min(len(all), maxAddresses)]
 }
 
 // readAddresses reads an address list (RFC 5322, section 3.4) as it is found in
 // the wild: an element that is none is left out, and spoils no other. Encoded
 // words are decoded only once the structure is known, so that none makes an
 // address out of a name.
-func readAddresses(value string) (all []events.MailAddress) {
-	for _, element := range splitList(utf8Of(value)) {
-		if a, ok := readAddress(element); ok {
+func readAddresses(value string) (all []events.MailAddress) { return new(guesses).addresses(value) }
+
+func (g *guesses) addresses(value string) (all []events.MailAddress) {
+	for _, element := range splitList(g.utf8Of(value)) {
+		if a, ok := g.address(element); ok {
 			all = append(all, a)
 			if len(all) > maxAddresses {
 				break
@@ -182,7 +182,7 @@ func splitList(s string) (out []string) {
 // bareAddress finds an address that stands without angle brackets.
 var bareAddress = regexp.MustCompile(`[^\s<>(),;:"]+@[^\s<>(),;:"]+`)
 
-func readAddress(s string) (events.MailAddress, bool) {
+func (g *guesses) address(s string) (events.MailAddress, bool) {
 	name, address := "", ""
 	if i := strings.LastIndexByte(s, '<'); i >= 0 {
 		name, address = s[:i], s[i+1:]
@@ -203,10 +203,10 @@ func readAddress(s string) (events.MailAddress, bool) {
 	if !strings.Contains(address, "@") || len(address) > 500 {
 		return events.MailAddress{}, false
 	}
-	return events.MailAddress{Name: displayName(name), Address: clean(address)}, true
+	return events.MailAddress{Name: g.displayName(name), Address: clean(address)}, true
 }
 
-func displayName(s string) string {
+func (g *guesses) displayName(s string) string {
 	s = strings.TrimSpace(s)
 	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
 		s = s[1 : len(s)-1]
@@ -214,7 +214,7 @@ func displayName(s string) string {
 			s = escaped.ReplaceAllString(s, "$1")
 		}
 	}
-	s = oneLine(decodeWords(s))
+	s = oneLine(g.words(s))
 	if len(s) >= 2 && s[0] == '\'' && s[len(s)-1] == '\'' { // as Outlook quotes
 		s = s[1 : len(s)-1]
 	}

@@ -267,8 +267,9 @@ func (l *letter) recipient() events.Person {
 // unknown is a person made of words that name nobody: the same name is the
 // same person, in a domain that no mail reaches (RFC 2606, section 2).
 func (l *letter) unknown(what, words string) events.Person {
-	name, _, _ := strings.Cut(utf8Of(words), "<")
-	name = displayName(name)
+	g := new(guesses)
+	name, _, _ := strings.Cut(g.utf8Of(words), "<")
+	name = g.displayName(name)
 	sum := sha256.Sum256([]byte(name))
 	address := "unknown-" + hex.EncodeToString(sum[:6]) + "@" + what + ".invalid"
 	if name == "" {

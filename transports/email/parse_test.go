@@ -125,10 +125,13 @@ func TestBudgets(t *testing.T) {
 		"header": {strings.Repeat("X-Long: "+strings.Repeat("x", 900)+"\n", 2000) + "\nbody\n", func(c *events.Content, notes []string) bool {
 			return c.Text == "body" && len(notes) > 0
 		}},
-		"addresses": {"To: " + strings.Repeat("a@example.org, ", 50_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) <= maxAddresses }},
-		"html":      {"Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>x<!--", 100_000), func(c *events.Content, _ []string) bool { return len(c.Text) <= maxShown }},
-		"folding":   {"Subject: x\n" + strings.Repeat(" y\n", 200_000) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.Subject) <= maxSubject }},
-		"words":     {"Subject: " + strings.Repeat("=?utf-8?Q?x?= ", 15_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		"addresses":               {"To: " + strings.Repeat("a@example.org, ", 50_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) <= maxAddresses }},
+		"html":                    {"Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>x<!--", 100_000), func(c *events.Content, _ []string) bool { return len(c.Text) <= maxShown }},
+		"folding":                 {"Subject: x\n" + strings.Repeat(" y\n", 200_000) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.Subject) <= maxSubject }},
+		"words":                   {"Subject: " + strings.Repeat("=?utf-8?Q?x?= ", 15_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		"charsets of addresses":   {strings.Repeat("To: Of\xC3fice <office@example.com>\n", 1900) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) == maxAddresses }},
+		"charsets of words":       {"Subject: " + strings.Repeat("=?x?q?=FFa?= =?y?q?=FFb?= ", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		"charsets of a parameter": {"Content-Type: text/plain" + strings.Repeat("; x=\xFFa; y=\xFFb", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()

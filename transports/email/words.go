@@ -2,7 +2,9 @@ package email
 
 import (
 	"encoding/base64"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -14,10 +16,12 @@ var encodedWord = regexp.MustCompile(`=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^
 // decodeWords decodes the encoded words of a field (RFC 2047), wherever they
 // stand. Neighbours of one charset are joined before they are decoded, because
 // programs cut them inside of characters.
-func decodeWords(s string) string {
+func decodeWords(s string) string { return new(guesses).words(s) }
+
+func (g *guesses) words(s string) string {
 	found := encodedWord.FindAllStringSubmatchIndex(s, -1)
 	if found == nil {
-		return clean(utf8Of(s))
+		return clean(g.utf8Of(s))
 	}
 	var (
 		out     strings.Builder
@@ -27,7 +31,7 @@ func decodeWords(s string) string {
 	)
 	flush := func() {
 		if pending != nil {
-			text, _ := decodeCharset(charset, pending)
+			text, _ := g.decode(charset, pending)
 			out.WriteString(text)
 			pending = nil
 		}
@@ -38,14 +42,14 @@ func decodeWords(s string) string {
 		if pending == nil || strings.TrimSpace(between) != "" || name != charset {
 			flush()
 			if last == 0 || strings.TrimSpace(between) != "" {
-				out.WriteString(utf8Of(between))
+				out.WriteString(g.utf8Of(between))
 			}
 		}
 		charset, last = name, m[1]
 		pending = append(append([]byte{}, pending...), decodeWord(s[m[4]], s[m[6]:m[7]])...)
 	}
 	flush()
-	out.WriteString(utf8Of(s[last:]))
+	out.WriteString(g.utf8Of(s[last:]))
 	return clean(out.String())
 }
 
@@ -118,7 +122,7 @@ func readParams(field string) (value string, params map[string]string) {
 	if i := strings.IndexAny(value, " \t("); i >= 0 {
 		value = value[:i]
 	}
-	params = map[string]string{}
+	params, g := map[string]string{}, new(guesses)
 	sections := map[string]map[int]section{}
 	for _, piece := range pieces[1:] {
 		name, text, ok := strings.Cut(piece, "=")
@@ -130,7 +134,7 @@ func readParams(field string) (value string, params map[string]string) {
 		base, rest, extended := strings.Cut(name, "*")
 		if !extended {
 			if _, twice := params[name]; !twice {
-				params[name] = decodeWords(text)
+				params[name] = g.words(text)
 			}
 			continue
 		}
@@ -144,8 +148,8 @@ func readParams(field string) (value string, params map[string]string) {
 		}
 		sections[base][n] = section{text, encoded}
 	}
-	for name, all := range sections {
-		if text := joinSections(all); text != "" {
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		if text := g.joinSections(sections[name]); text != "" {
 			params[name] = text
 		}
 	}
@@ -158,7 +162,7 @@ type section struct {
 	encoded bool
 }
 
-func joinSections(all map[int]section) string {
+func (g *guesses) joinSections(all map[int]section) string {
 	var (
 		joined  []byte
 		charset string
@@ -180,7 +184,7 @@ func joinSections(all map[int]section) string {
 		}
 		joined = append(joined, unpercent(text)...)
 	}
-	text, _ := decodeCharset(charset, joined)
+	text, _ := g.decode(charset, joined)
 	return clean(text)
 }
 
