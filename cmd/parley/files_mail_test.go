@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/mail"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -130,15 +133,33 @@ func attached(t *testing.T, raw []byte) (text string, names []string, files [][]
 	}
 }
 
+// payloadsIn counts the payloads that are kept as blobs, which are those whose
+// events have a RawRef.
+func payloadsIn(t *testing.T, dir string) (n int) {
+	t.Helper()
+	blobs := filepath.Join(dir, "blobs", "raw")
+	err := filepath.WalkDir(blobs, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			n++
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // TestFilesByMail lets a client send mails whose payload travels on the bus, and
 // in a blob, and an agent answer with files.
 func TestFilesByMail(t *testing.T) {
 	t.Parallel()
 	p, dir, office := startWithMail(t)
-	picture := aPicture(t, 400, 300)
+	icon, picture := aPicture(t, 100, 80), aPicture(t, 400, 300)
 	small, large := noise(pdf, 20<<10), noise(pdf, 5<<20)
 	wait := 0
-	for seq, file := range [][]byte{small, large} {
+	for seq, sent := range [][2][]byte{{icon, small}, {picture, large}} {
+		picture, file := sent[0], sent[1]
 		if err := office.Deliver(illustrated(fmt.Sprint("roof-", seq+1), picture, file)); err != nil {
 			t.Fatal(err)
 		}
@@ -159,7 +180,11 @@ func TestFilesByMail(t *testing.T) {
 		if !slices.Equal(are, want) {
 			t.Errorf("message %d has %q, want %q", seq+1, are, want)
 		}
-		if f := in[seq].Attachments[1]; f.ContentID != "roof@people.example" || !f.Thumbnail {
+		// The first one's payload came by the bus, the second's is in a blob.
+		if n := payloadsIn(t, dir); n != seq {
+			t.Errorf("after mail %d there are %d payloads in blobs", seq+1, n)
+		}
+		if f := in[seq].Attachments[1]; f.ContentID != "roof@people.example" || f.Thumbnail != (seq == 1) { // the icon is small as it is
 			t.Errorf("the picture is %+v", f)
 		}
 		html := []byte(`<p>See <b>this</b>: <img src="cid:roof@people.example"></p>`)
@@ -191,7 +216,7 @@ func TestFilesByMail(t *testing.T) {
 	if n := len(in); n != 4 || in[2].Direction == inbox.In {
 		t.Errorf("the copy in Sent came back: %d messages", n)
 	}
-	filesCounted(t, p, "email", 6, 2*(len(picture)+len(`<p>See <b>this</b>: <img src="cid:roof@people.example"></p>`))+len(small)+len(large))
+	filesCounted(t, p, "email", 6, len(icon)+len(picture)+2*len(`<p>See <b>this</b>: <img src="cid:roof@people.example"></p>`)+len(small)+len(large))
 	if out := parley(t, dir, "audit"); !strings.Contains(out, "Clean") {
 		t.Error(out)
 	}

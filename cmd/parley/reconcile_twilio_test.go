@@ -30,20 +30,57 @@ const (
 	opaquePath                  = "opaque-path-nobody-guesses"
 )
 
+// What the gateway logs once it has compared a channel, and once it knows one.
+const (
+	comparedLine = "channel compared with its provider"
+	loadedLine   = "channel loaded"
+)
+
 // onePartition keeps everything in one place to look.
 func onePartition(o *jetstream.Options) { o.Partitions = 1 }
 
 // syncBuffer is a log that may be read while it is written.
 type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
+	mu    sync.Mutex
+	buf   bytes.Buffer
+	wrote chan struct{} // closed at the next write; nil while nobody waits
 }
 
 func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.wrote != nil {
+		close(b.wrote)
+		b.wrote = nil
+	}
 	return b.buf.Write(p)
 }
+
+// await waits until text was logged for the nth time.
+func (b *syncBuffer) await(t *testing.T, text string, n int) {
+	t.Helper()
+	late := time.After(2 * time.Minute)
+	for {
+		b.mu.Lock()
+		found := strings.Count(b.buf.String(), text)
+		if b.wrote == nil {
+			b.wrote = make(chan struct{})
+		}
+		wrote := b.wrote
+		b.mu.Unlock()
+		if found >= n {
+			return
+		}
+		select {
+		case <-wrote:
+		case <-late:
+			t.Fatalf("%q was logged %d times, want %d", text, found, n)
+		}
+	}
+}
+
+// count is how often text was logged.
+func (b *syncBuffer) count(text string) int { return strings.Count(b.String(), text) }
 
 func (b *syncBuffer) String() string {
 	b.mu.Lock()
@@ -52,7 +89,7 @@ func (b *syncBuffer) String() string {
 }
 
 // runTwilio runs a gateway for the stand-in's SMS number until stop.
-func runTwilio(t *testing.T, bus *jetstream.Bus, publicURL string, logs *syncBuffer) (h http.Handler, ready func() bool, stop func()) {
+func runTwilio(t *testing.T, bus *jetstream.Bus, publicURL string, logs *syncBuffer) (h http.Handler, stop func()) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{}}
 	g, err := gateway.New(gateway.Options{
@@ -73,7 +110,7 @@ func runTwilio(t *testing.T, bus *jetstream.Bus, publicURL string, logs *syncBuf
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
-	return g.Handler(), g.Ready, func() {
+	return g.Handler(), func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
@@ -136,22 +173,9 @@ func TestTwilioReconcilesAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The first gateway connects the number, and leaves.
-	_, _, stop := runTwilio(t, bus, front.URL, logs)
+	_, stop := runTwilio(t, bus, front.URL, logs)
 	anna := tw.Person("anna")
-	connected := func() bool {
-		all, err := bus.Health(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(all) == 1 && all[0].State == events.Connected
-	}
-	for !connected() {
-		select {
-		case <-t.Context().Done():
-			t.Fatal("it was not connected")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	logs.await(t, "state=connected", 1)
 	stop()
 	if err := bus.SetReconciled(t.Context(), channel, string(state)); err != nil {
 		t.Fatal(err)
@@ -177,7 +201,8 @@ func TestTwilioReconcilesAnOutage(t *testing.T) {
 	}
 	t.Cleanup(rd.Close)
 
-	h, _, stop := runTwilio(t, bus, front.URL, logs)
+	compared := logs.count(comparedLine)
+	h, stop := runTwilio(t, bus, front.URL, logs)
 	handler.Store(&h)
 	next := func() events.Inbound {
 		records, err := rd.Next(t.Context(), 1)
@@ -191,23 +216,16 @@ func TestTwilioReconcilesAnOutage(t *testing.T) {
 		t.Fatalf("got %+v", ev)
 	}
 	// The state moves behind it.
-	for {
-		text, err := bus.Reconciled(t.Context(), channel)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if text != string(state) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	logs.await(t, comparedLine, compared+1)
+	if text, err := bus.Reconciled(t.Context(), channel); err != nil || text == string(state) {
+		t.Fatalf("it is still %s, %v", text, err)
 	}
 	stop()
 	// A later run begins long after that message: it does not come again.
-	h, ready, stop := runTwilio(t, bus, front.URL, logs)
+	loaded := logs.count(loadedLine)
+	h, stop = runTwilio(t, bus, front.URL, logs)
 	defer stop()
-	for !ready() {
-		time.Sleep(10 * time.Millisecond)
-	}
+	logs.await(t, loadedLine, loaded+1)
 	handler.Store(&h)
 	later, err := anna.Say("Good morning!")
 	if err != nil {

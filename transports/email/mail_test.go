@@ -2,6 +2,7 @@ package email_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,7 +33,17 @@ func startPost(t testing.TB) (*dovecot, *postfix, map[string]string) {
 // the server keeps it.
 func inboxOf(t testing.TB, d *dovecot, who string) string {
 	t.Helper()
-	c, err := imapclient.DialInsecure(fmt.Sprintf("127.0.0.1:%d", d.imap), nil)
+	news := make(chan struct{}, 1)
+	c, err := imapclient.DialInsecure(fmt.Sprintf("127.0.0.1:%d", d.imap), &imapclient.Options{
+		UnilateralDataHandler: &imapclient.UnilateralDataHandler{Mailbox: func(is *imapclient.UnilateralDataMailbox) {
+			if is.NumMessages != nil && *is.NumMessages > 0 {
+				select {
+				case news <- struct{}{}:
+				default: // told already
+				}
+			}
+		}},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,19 +51,23 @@ func inboxOf(t testing.TB, d *dovecot, who string) string {
 	if err := c.Login(who, password).Wait(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(waitTime)
-	for {
-		data, err := c.Select("INBOX", nil).Wait()
+	data, err := c.Select("INBOX", nil).Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data.NumMessages == 0 {
+		idle, err := c.Idle()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if data.NumMessages > 0 {
-			break
-		}
-		if time.Now().After(deadline) {
+		select {
+		case <-news:
+		case <-time.After(waitTime):
 			t.Fatalf("nothing arrived at %s", who)
 		}
-		time.Sleep(20 * time.Millisecond) // until it is delivered
+		if err := errors.Join(idle.Close(), idle.Wait()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	got, err := c.Fetch(imap.SeqSetNum(1), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{{}}}).Collect()
 	if err != nil || len(got) != 1 || len(got[0].BodySection) != 1 {

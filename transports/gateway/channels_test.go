@@ -27,7 +27,7 @@ func TestChannelsComeChangeAndGo(t *testing.T) {
 		wantCode(t, r.answer(delivery("0")), http.StatusServiceUnavailable)
 		r.run(t)
 		synctest.Wait()
-		if !r.Ready() {
+		if !r.table.loaded() {
 			t.Fatal("not ready after the channels were listed")
 		}
 		wantCode(t, r.answer(delivery("0")), http.StatusNotFound)
@@ -121,7 +121,7 @@ func TestChannelsAreFollowedAgain(t *testing.T) {
 		r := newRig(t, bus, nil)
 		r.run(t)
 		advance(time.Minute)
-		if r.Ready() {
+		if r.table.loaded() {
 			t.Error("ready without having seen the channels")
 		}
 		down.Store(false)

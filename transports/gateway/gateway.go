@@ -118,10 +118,6 @@ func defaultClient() *http.Client {
 	}}
 }
 
-// Ready reports whether the channels are known, so that webhooks can be
-// answered; a load balancer should not send any before.
-func (g *Gateway) Ready() bool { return g.table.loaded() }
-
 // Run follows the channels until ctx ends, then drains: it stops pollers,
 // releases leases and finishes the webhooks in flight, at most Limits.Drain. A
 // bus that cannot be reached is waited for. Run may be called once; its error
