@@ -6,16 +6,15 @@ import (
 	"parley/events"
 )
 
-// Client is a person who writes to the business.
-type Client struct {
-	ID        int64      `json:"id"`
-	FirstName string     `json:"first_name"`
-	LastName  string     `json:"last_name,omitempty"`
-	Phone     string     `json:"phone,omitempty"`
-	Email     string     `json:"email,omitempty"`
-	BlockedAt *time.Time `json:"blocked_at,omitempty"`
-	CreatedAt time.Time  `json:"created_at"`
-}
+// ChatStatus is where a chat stands with the business.
+type ChatStatus string
+
+// The statuses. A client's message opens a chat, whichever it had.
+const (
+	ChatOpen    ChatStatus = "open"
+	ChatSnoozed ChatStatus = "snoozed" // out of sight until a time
+	ChatClosed  ChatStatus = "closed"
+)
 
 // Chat is the one conversation with a client.
 type Chat struct {
@@ -24,11 +23,28 @@ type Chat struct {
 	LastMessageAt *time.Time `json:"last_message_at,omitempty"`
 	// LastSeq is the newest message's seq: what a reply says it has seen.
 	LastSeq int64 `json:"last_seq"`
-	Unread  int64 `json:"unread"`
+	Unread  int64 `json:"unread" doc:"How many of the client's messages are unread; 100 means that many or more."`
 	// Last is the newest message in short, empty when there is none.
 	Last string `json:"last,omitempty"`
+	// LastDirection and LastTransport are the newest message's.
+	LastDirection Direction        `json:"last_direction,omitempty" enum:"in,out"`
+	LastTransport events.Transport `json:"last_transport,omitempty"`
+
+	Status ChatStatus `json:"status" enum:"open,snoozed,closed"`
+	// SnoozedUntil is when it is open again by itself.
+	SnoozedUntil *time.Time `json:"snoozed_until,omitempty"`
+	// Assignee and Team are whose it is; nil when nobody's.
+	Assignee *Named  `json:"assignee,omitempty"`
+	Team     *Named  `json:"team,omitempty"`
+	Labels   []Label `json:"labels" nullable:"false"`
 	// Routes are the ways this client can be answered.
 	Routes []Route `json:"routes,omitempty"`
+}
+
+// Named is somebody or something by id and name.
+type Named struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
 }
 
 // Route is one way to reach a client: them on one channel.

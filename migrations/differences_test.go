@@ -210,7 +210,34 @@ var differences = []difference{
 		reason: "The inbox lists chats by their last activity.",
 		live: map[string]string{
 			"column crm_chats.activity_slot": "timestamp with time zone not null default date_bin('00:00:15'::interval, CASE WHEN (last_message_at IS NULL) THEN created_at ELSE last_message_at END, '2000-01-01 00:00:00+00'::timestamp with time zone)",
-			"index parley_chats_activity":    "CREATE INDEX parley_chats_activity ON crm_chats USING btree (tenant_id, activity_slot DESC)",
+		},
+	},
+	{
+		reason: "What agents do with a chat: open, snoozed or closed, whose it is, whether something is unread. Each " +
+			"list of the inbox is some of the folders that these make.",
+		live: map[string]string{
+			"column crm_chats.status":                          "text not null default 'open'::text",
+			"column crm_chats.snoozed_until":                   "timestamp with time zone",
+			"column crm_chats.assignee_id":                     "integer",
+			"column crm_chats.team_id":                         "integer",
+			"column crm_chats.unread":                          "boolean not null default false",
+			"column crm_chats.reopened_seq":                    "bigint",
+			"column crm_chats.folder":                          "smallint not null default (( CASE status WHEN 'open'::text THEN (0)::smallint WHEN 'snoozed'::text THEN (4)::smallint ELSE (8)::smallint END + CASE WHEN ((assignee_id IS NULL) AND (team_id IS NULL)) THEN (0)::smallint ELSE (2)::smallint END) + CASE WHEN unread THEN (1)::smallint ELSE (0)::smallint END)",
+			"constraint parley_chats_status":                   "crm_chats CHECK (((status = ANY (ARRAY['open'::text, 'snoozed'::text, 'closed'::text])) AND ((status = 'snoozed'::text) = (snoozed_until IS NOT NULL))))",
+			"constraint parley_chats_assignee":                 "crm_chats FOREIGN KEY (tenant_id, assignee_id) REFERENCES core_users(tenant_id, id) ON DELETE SET NULL (assignee_id)",
+			"constraint parley_chats_team":                     "crm_chats FOREIGN KEY (tenant_id, team_id) REFERENCES parley_teams(tenant_id, id) ON DELETE SET NULL (team_id)",
+			"index parley_chats_folder":                        "CREATE INDEX parley_chats_folder ON crm_chats USING btree (tenant_id, folder, activity_slot DESC)",
+			"index parley_chats_assignee":                      "CREATE INDEX parley_chats_assignee ON crm_chats USING btree (assignee_id, folder, activity_slot DESC) WHERE (assignee_id IS NOT NULL)",
+			"index parley_chats_team":                          "CREATE INDEX parley_chats_team ON crm_chats USING btree (team_id, folder, activity_slot DESC) WHERE (team_id IS NOT NULL)",
+			"index parley_chats_snoozed":                       "CREATE INDEX parley_chats_snoozed ON crm_chats USING btree (snoozed_until) WHERE (snoozed_until IS NOT NULL)",
+			"trigger crm_chat_messages.parley_messages_marked": "AFTER UPDATE OF read_at ON crm_chat_messages FOR EACH ROW WHEN (((new.direction = 'in'::text) AND ((new.read_at IS NULL) <> (old.read_at IS NULL)))) EXECUTE FUNCTION parley_messages_marked()",
+		},
+	},
+	{
+		reason: "A client that is created twice with one key is one client.",
+		live: map[string]string{
+			"column crm_clients.idempotency_key": "text",
+			"index parley_clients_idempotency":   "CREATE UNIQUE INDEX parley_clients_idempotency ON crm_clients USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
 		},
 	},
 	{

@@ -22,6 +22,8 @@ type tenantWorld struct {
 	passport      string
 	channel       string
 	nextStreamSeq int
+
+	colleague, team, label int
 }
 
 // seedTenant writes a row into every tenant table that does not need a client.
@@ -48,6 +50,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	seedWebhook(s)
 	seedNewcomers(s, w)
 	seedComposing(s, w)
+	seedTeam(s, w)
 	return w
 }
 
@@ -101,6 +104,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	seedIdentity(s, c)
 	seedWords(s, c)
 	seedComposed(s, w, c)
+	seedWork(s, w, c)
 	return c
 }
 
@@ -164,6 +168,7 @@ var pointers = map[string]string{
 	"channel_id": "parley_channels", "client_id": "crm_clients", "client_contact_id": "crm_client_contacts",
 	"chat_id": "crm_chats", "member_id": "crm_chat_members", "sender_id": "crm_chat_members",
 	"message_id": "crm_chat_messages", "delivery_id": "parley_deliveries",
+	"assignee_id": "core_users", "team_id": "parley_teams", "label_id": "parley_labels", "reply_to": "crm_chat_messages",
 }
 
 // mayPointNowhere are pointers that may outlive their row.
@@ -174,6 +179,7 @@ var mayPointNowhere = map[string]string{
 	"parley_webhook_deliveries.chat_id": "0 for what concerns no chat; the others go with it",
 
 	"parley_merged_messages.message_id": "where a message was; one that retention removed stays away when the merge is taken back",
+	"parley_deliveries.reply_to":        "a provider's id",
 }
 
 // noOrphans complains about rows that name a row which is not there.

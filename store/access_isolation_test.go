@@ -30,6 +30,7 @@ type foreign struct {
 	session, token, invitation, webhook string
 	hash                                store.SecretHash
 	email                               string
+	team, label, note                   int64
 }
 
 // none expects that nothing came back: found is how many things did.
@@ -96,6 +97,90 @@ func reaches() map[string]func(f *foreign) {
 		"MarkRead": func(f *foreign) {
 			n, err := f.db.MarkRead(f.Context(), f.tenant, f.chat, 9)
 			f.none("MarkRead", int(n), err)
+		},
+		"MarkUnread": func(f *foreign) {
+			_, err := f.db.MarkUnread(f.Context(), f.tenant, f.chat, 1)
+			f.missing("MarkUnread", err)
+		},
+		"ChatCounts": func(f *foreign) {
+			c, err := f.db.ChatCounts(f.Context(), f.tenant, f.user)
+			f.none("ChatCounts", int(c.Open.Chats+c.Mine.Chats+c.Closed.Chats)+len(c.Teams), err)
+		},
+		"SetChatStatus": func(f *foreign) {
+			_, err := f.db.SetChatStatus(f.Context(), f.tenant, by, f.chat, store.SetStatus{Status: inbox.ChatClosed})
+			f.missing("SetChatStatus", err)
+		},
+		"AssignChat": func(f *foreign) {
+			_, err := f.db.AssignChat(f.Context(), f.tenant, by, f.chat, store.Assignment{User: f.user, Team: f.team})
+			f.missing("AssignChat", err)
+		},
+		"LabelChat": func(f *foreign) {
+			_, err := f.db.LabelChat(f.Context(), f.tenant, by, f.chat, f.label, true)
+			f.missing("LabelChat", err)
+		},
+		"Teams": func(f *foreign) { l, err := f.db.Teams(f.Context(), f.tenant); f.none("Teams", len(l), err) },
+		"AddTeam": func(f *foreign) {
+			_, err := f.db.AddTeam(f.Context(), f.tenant, by, "Theirs", []int64{f.user}, "")
+			f.missing("AddTeam", err)
+		},
+		"ChangeTeam": func(f *foreign) {
+			_, err := f.db.ChangeTeam(f.Context(), f.tenant, by, f.team, store.TeamChange{Name: new("taken")})
+			f.missing("ChangeTeam", err)
+		},
+		"DeleteTeam": func(f *foreign) { f.missing("DeleteTeam", f.db.DeleteTeam(f.Context(), f.tenant, by, f.team)) },
+		"Labels":     func(f *foreign) { l, err := f.db.Labels(f.Context(), f.tenant); f.none("Labels", len(l), err) },
+		"ChangeLabel": func(f *foreign) {
+			_, err := f.db.ChangeLabel(f.Context(), f.tenant, by, f.label, new("taken"), nil)
+			f.missing("ChangeLabel", err)
+		},
+		"DeleteLabel": func(f *foreign) { f.missing("DeleteLabel", f.db.DeleteLabel(f.Context(), f.tenant, by, f.label)) },
+		"Notes": func(f *foreign) {
+			_, err := f.db.Notes(f.Context(), f.tenant, f.chat, 0, 10)
+			f.missing("Notes", err)
+		},
+		"AddNote": func(f *foreign) {
+			_, err := f.db.AddNote(f.Context(), f.tenant, by, f.chat, f.user, "x", "")
+			f.missing("AddNote", err)
+		},
+		"ChangeNote": func(f *foreign) {
+			_, err := f.db.ChangeNote(f.Context(), f.tenant, by, f.note, f.user, true, nil)
+			f.missing("ChangeNote", err)
+		},
+		"Draft": func(f *foreign) {
+			_, err := f.db.Draft(f.Context(), f.tenant, f.chat, f.user)
+			f.missing("Draft", err)
+		},
+		"PutDraft": func(f *foreign) {
+			f.missing("PutDraft", f.db.PutDraft(f.Context(), f.tenant, f.user, inbox.Draft{ChatID: f.chat, Text: "x"}))
+		},
+		"Client": func(f *foreign) { _, err := f.db.Client(f.Context(), f.tenant, f.client); f.missing("Client", err) },
+		"Clients": func(f *foreign) {
+			for _, search := range []string{"", "cy", "cyclist"} {
+				l, _, err := f.db.Clients(f.Context(), f.tenant, store.ClientPage{Search: search})
+				for _, c := range l {
+					if c.ID == f.client {
+						f.none("Clients", 1, err)
+					}
+				}
+				f.none("Clients", 0, err)
+			}
+		},
+		"ChangeClient": func(f *foreign) {
+			_, err := f.db.ChangeClient(f.Context(), f.tenant, by, f.client, 0, store.ClientChange{FirstName: new("taken")})
+			f.missing("ChangeClient", err)
+		},
+		"DeleteClient": func(f *foreign) { f.missing("DeleteClient", f.db.DeleteClient(f.Context(), f.tenant, by, f.client)) },
+		"AddContact": func(f *foreign) {
+			_, err := f.db.AddContact(f.Context(), f.tenant, by, f.client, store.NewContact{Type: inbox.ContactOther, Value: "x"})
+			f.missing("AddContact", err)
+		},
+		"ChangeContact": func(f *foreign) {
+			_, err := f.db.ChangeContact(f.Context(), f.tenant, by, f.client, f.contact, store.NewContact{Type: inbox.ContactOther, Value: "x"})
+			f.missing("ChangeContact", err)
+		},
+		"RemoveContact": func(f *foreign) {
+			_, err := f.db.RemoveContact(f.Context(), f.tenant, by, f.client, f.contact)
+			f.missing("RemoveContact", err)
 		},
 		"Reply": func(f *foreign) {
 			_, err := f.db.Reply(f.Context(), store.Reply{Tenant: f.tenant, Chat: f.chat, Channel: f.channel, Text: "x", User: f.user, Force: true})
@@ -323,7 +408,8 @@ func reaches() map[string]func(f *foreign) {
 		},
 
 		"SetDeskSettings": own,
-		"AddAccount":      own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
+		"AddLabel":        own, "AddClient": own,
+		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,
 	}
 }
 
@@ -387,6 +473,8 @@ func census(t *testing.T, url string) int64 {
 		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
 		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
 		"parley_senders", "crm_message_templates", "parley_scheduled", "parley_webhooks", "parley_webhook_deliveries",
+		"parley_teams", "parley_team_members", "parley_labels", "parley_chat_labels", "parley_notes",
+		"parley_drafts",
 	} {
 		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
 	}
@@ -434,6 +522,15 @@ func newForeign(t *testing.T) (*foreign, string) {
 	f.chat = id("INSERT INTO crm_chats (tenant_id, client_id) VALUES ($1, $2)", string(w.a), client)
 	storetest.Exec(t, w.url, `INSERT INTO crm_chat_members (tenant_id, chat_id, client_id, transport, channel_id, provider_user, address)
 		VALUES ($1, $2, $3, 'telegram', $4, '7', '7')`, string(w.a), f.chat, client, string(f.channel))
+	team, err := f.db.AddTeam(t.Context(), w.a, byOperator, "Sales", []int64{f.user}, "")
+	must(err)
+	label, err := f.db.AddLabel(t.Context(), w.a, byOperator, "urgent", "", "")
+	must(err)
+	_, err = f.db.LabelChat(t.Context(), w.a, byOperator, f.chat, label.ID, true)
+	must(err)
+	note, err := f.db.AddNote(t.Context(), w.a, byOperator, f.chat, f.user, "Pays late.", "")
+	must(err)
+	f.team, f.label, f.note = team.ID, label.ID, note.ID
 	m, err := f.db.Reply(t.Context(), store.Reply{Tenant: w.a, Chat: f.chat, Channel: f.channel, Text: "Hello.", User: f.user})
 	must(err)
 	f.message, f.delivery = m.ID, m.Delivery.ID

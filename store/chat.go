@@ -2,12 +2,9 @@ package store
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,47 +13,36 @@ import (
 	"parley/inbox"
 )
 
-// Limits of a page of chats.
-const (
-	DefaultChats = 50
-	MaxChats     = 200
-)
+// MaxUnread is where counting stops: MaxUnread means that many or more.
+const MaxUnread = 100
 
-// MaxUnread is where counting a chat's unread messages stops: MaxUnread means
-// that many or more.
-const MaxUnread = 1000
-
-const maxUnreadSQL = "1000" // MaxUnread
-
-// ChatPage says which chats to list; the zero value is the newest DefaultChats.
-type ChatPage struct {
-	// Cursor is what an earlier page returned, empty for the first.
-	Cursor string
-	// Limit is DefaultChats when 0, and at most MaxChats.
-	Limit int
-	// Unread lists only chats with unread messages.
-	Unread bool
-}
+const maxUnreadSQL = "100" // MaxUnread
 
 // activity is what chats are ordered by; a chat without messages, made by
-// another program, counts from its making. The index parley_chats_activity finds
+// another program, counts from its making. The index parley_chats_folder finds
 // the slot of time that it falls into: activity_slot.
 const activity = "(CASE WHEN c.last_message_at IS NULL THEN c.created_at ELSE c.last_message_at END)"
 
 const chatColumns = `c.id, c.last_message_at, c.last_seq, ` + activity + `,
 	cl.id, cl.first_name, coalesce(cl.last_name, ''), coalesce(cl.phone_number, ''), coalesce(cl.email, ''),
 	cl.blocked_at, cl.created_at,
-	(SELECT count(*) FROM (
+	CASE WHEN c.unread THEN (SELECT count(*) FROM (
 		SELECT FROM crm_chat_messages u
-		 WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in' LIMIT ` + maxUnreadSQL + `) capped),
-	coalesce(last.message, '')`
+		 WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in' LIMIT ` + maxUnreadSQL + `) capped) ELSE 0 END,
+	coalesce(last.message, ''), coalesce(last.direction, ''), coalesce(last.transport, ''),
+	c.status, c.snoozed_until, c.assignee_id, au.name, c.team_id, t.name,
+	(SELECT json_agg(json_build_object('id', l.id, 'name', l.name, 'colour', l.colour) ORDER BY lower(l.name), l.id)
+	   FROM parley_chat_labels x, LATERAL (SELECT * FROM parley_labels l WHERE l.id = x.label_id OFFSET 0) l WHERE x.chat_id = c.id)`
 
 // chatJoins find the newest message by the end of the chat's (chat_id, seq)
 // index, so a page costs the same however long the chats are.
 const chatJoins = `
 	JOIN crm_clients cl ON cl.id = c.client_id
+	LEFT JOIN core_users au ON au.id = c.assignee_id
+	LEFT JOIN parley_teams t ON t.id = c.team_id
 	LEFT JOIN LATERAL (
-		SELECT left(m.message, 300) AS message FROM crm_chat_messages m
+		SELECT left(m.message, 300) AS message, m.direction, mb.transport
+		  FROM crm_chat_messages m JOIN crm_chat_members mb ON mb.id = m.sender_id
 		 WHERE m.chat_id = c.id ORDER BY m.seq DESC LIMIT 1) last ON true`
 
 // chatRow is a chat with what its cursor is made of.
@@ -67,96 +53,28 @@ type chatRow struct {
 
 func scanChat(row pgx.CollectableRow) (c chatRow, err error) {
 	cl := &c.Client
+	var assignee, team *int64
+	var assigneeName, teamName *string
 	err = row.Scan(&c.ID, &c.LastMessageAt, &c.LastSeq, &c.at,
 		&cl.ID, &cl.FirstName, &cl.LastName, &cl.Phone, &cl.Email, &cl.BlockedAt, &cl.CreatedAt,
-		&c.Unread, &c.Last)
+		&c.Unread, &c.Last, &c.LastDirection, &c.LastTransport,
+		&c.Status, &c.SnoozedUntil, &assignee, &assigneeName, &team, &teamName, &c.Labels)
+	c.Assignee, c.Team = named(assignee, assigneeName), named(team, teamName)
+	if c.Labels == nil {
+		c.Labels = []inbox.Label{}
+	}
 	return c, err
 }
 
-// Chats lists chats, the last active first, without their routes. It returns
-// the cursor of the next page, empty when this was the last. A chat that becomes
-// active between two pages may be on both, or on neither: it moved to the front.
-func (db *DB) Chats(ctx context.Context, tenant events.TenantID, page ChatPage) (chats []inbox.Chat, next string, err error) {
-	if err := validTenant(tenant); err != nil {
-		return nil, "", err
+func named(id *int64, name *string) *inbox.Named {
+	if id == nil {
+		return nil
 	}
-	sql, args, err := page.sql()
-	if err != nil {
-		return nil, "", err
+	n := &inbox.Named{ID: *id}
+	if name != nil {
+		n.Name = *name
 	}
-	var rows []chatRow
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		r, _ := tx.Query(ctx, sql, args...)
-		rows, err = pgx.CollectRows(r, scanChat)
-		return err
-	})
-	if err != nil {
-		return nil, "", fmt.Errorf("listing chats: %w", err)
-	}
-	if limit := page.limit(); len(rows) > limit {
-		rows = rows[:limit]
-		next = chatCursor(rows[limit-1])
-	}
-	chats = make([]inbox.Chat, len(rows))
-	for i, r := range rows {
-		chats[i] = r.Chat
-	}
-	return chats, next, nil
-}
-
-func (p ChatPage) limit() int {
-	if p.Limit <= 0 {
-		return DefaultChats
-	}
-	return min(p.Limit, MaxChats)
-}
-
-// sql selects the page and one chat more, which tells whether there is a next.
-func (p ChatPage) sql() (string, []any, error) {
-	where, args := "c.merged_into IS NULL", []any{p.limit() + 1}
-	if p.Cursor != "" {
-		at, id, err := parseChatCursor(p.Cursor)
-		if err != nil {
-			return "", nil, err
-		}
-		where += " AND c.activity_slot <= $2 AND (" + activity + ", c.id) < ($2, $3)"
-		args = append(args, at, id)
-	}
-	if p.Unread {
-		where += ` AND EXISTS (
-			SELECT FROM crm_chat_messages u WHERE u.chat_id = c.id AND u.read_at IS NULL AND u.direction = 'in')`
-	}
-	// The page is cut before anything is joined to it.
-	return `
-		WITH c AS MATERIALIZED (
-			SELECT c.* FROM crm_chats c WHERE ` + where + `
-			 ORDER BY c.activity_slot DESC, ` + activity + ` DESC, c.id DESC LIMIT $1)
-		SELECT ` + chatColumns + ` FROM c` + chatJoins + `
-		 ORDER BY ` + activity + ` DESC, c.id DESC`, args, nil
-}
-
-func chatCursor(c chatRow) string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.at.UnixMicro(), c.ID))
-}
-
-func parseChatCursor(cursor string) (at time.Time, id int64, err error) {
-	invalid := &inbox.Error{
-		Code: inbox.Invalid, Message: "The cursor is none that a list of chats returned.",
-		Hint: "Leave it out to start from the newest chat.",
-	}
-	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return at, 0, invalid
-	}
-	micros, chat, ok := strings.Cut(string(text), ".")
-	us, err := strconv.ParseInt(micros, 10, 64)
-	if !ok || err != nil {
-		return at, 0, invalid
-	}
-	if id, err = strconv.ParseInt(chat, 10, 32); err != nil {
-		return at, 0, invalid
-	}
-	return time.UnixMicro(us), id, nil
+	return n
 }
 
 // Chat returns one chat with its routes, or NotFound.
@@ -167,16 +85,10 @@ func (db *DB) Chat(ctx context.Context, tenant events.TenantID, id int64) (chat 
 	if err := validChat(id); err != nil {
 		return inbox.Chat{}, err
 	}
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		rows, _ := tx.Query(ctx, "SELECT "+chatColumns+" FROM crm_chats c"+chatJoins+" WHERE c.id = $1", id)
-		row, err := pgx.CollectExactlyOneRow(rows, scanChat)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return noChat(id)
-		}
-		if err != nil {
+	err = db.inTenantPlanned(ctx, tenant, func(tx pgx.Tx) error {
+		if chat, err = chatByID(ctx, tx, id); err != nil {
 			return err
 		}
-		chat = row.Chat
 		routes, err := routesOf(ctx, tx, id)
 		for _, r := range routes {
 			chat.Routes = append(chat.Routes, r.Route)
@@ -187,6 +99,16 @@ func (db *DB) Chat(ctx context.Context, tenant events.TenantID, id int64) (chat 
 		return inbox.Chat{}, fmt.Errorf("reading a chat: %w", err)
 	}
 	return chat, nil
+}
+
+// chatByID reads a chat without its routes.
+func chatByID(ctx context.Context, tx pgx.Tx, id int64) (inbox.Chat, error) {
+	rows, _ := tx.Query(ctx, "SELECT "+chatColumns+" FROM crm_chats c"+chatJoins+" WHERE c.id = $1", id)
+	row, err := pgx.CollectExactlyOneRow(rows, scanChat)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return inbox.Chat{}, noChat(id)
+	}
+	return row.Chat, err
 }
 
 // route is a Route with the member that it leads to.

@@ -77,7 +77,7 @@ func TestUnreadChats(t *testing.T) {
 	if n := w.int(`SELECT count(*) FROM parley_facts WHERE noun = 'chat' AND verb = 'read'`); n != 1 {
 		t.Errorf("%d facts tell of it", n)
 	}
-	chats, _, err := w.db.Chats(t.Context(), w.tenant, store.ChatPage{Unread: true})
+	chats, _, err := w.db.Chats(t.Context(), w.tenant, store.ChatPage{ChatFilter: store.ChatFilter{Unread: true}})
 	if err != nil || len(chats) != 1 || chats[0].ID != unread {
 		t.Errorf("got %v, %v", chats, err)
 	}
@@ -229,7 +229,7 @@ func TestChatsAreCheapAmongMany(t *testing.T) {
 		}
 		// Only what was active in the same quarter of a minute as the page's ends is
 		// read for nothing: a chat a second here.
-		for _, m := range regexp.MustCompile(`Rows Removed[^:]*: (\d+)|Index Scan using parley_chats_activity.*rows=(\d+)`).FindAllStringSubmatch(plan, -1) {
+		for _, m := range regexp.MustCompile(`Rows Removed[^:]*: (\d+)|Index Scan using parley_chats_folder.*rows=(\d+)`).FindAllStringSubmatch(plan, -1) {
 			if n, err := strconv.Atoi(m[1] + m[2]); err != nil || n > store.DefaultChats+2*15 {
 				t.Fatalf("page %+v reads %s rows (%v) that it does not show:\n%s", page, m[0], err, plan)
 			}

@@ -160,8 +160,8 @@ SELECT id, tenant_id, first_name, nullif(last_name, ''),
   FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[])
        AS i (id, tenant_id, first_name, last_name, kind, value)`
 	sqlNewChats = `
-INSERT INTO crm_chats (id, tenant_id, client_id, last_seq, last_message_at)
-SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[])`
+INSERT INTO crm_chats (id, tenant_id, client_id, last_seq, last_message_at, unread)
+SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::bigint[], $5::timestamptz[], $6::boolean[])`
 	sqlNewContacts = `
 INSERT INTO crm_client_contacts (id, tenant_id, client_id, contact_type, contact_value)
 SELECT * FROM unnest($1::integer[], $2::uuid[], $3::integer[], $4::text[], $5::text[])`
@@ -211,36 +211,38 @@ func (b *batch) welcome(ctx context.Context, tx pgx.Tx, strangers []*person) err
 		}
 	}
 	clients := clientsOf(strangers)
-	counts, newest := b.countFirst(strangers)
+	counts, newest, unread := b.countFirst(strangers)
 	b.result.NewClients += n
 	var q pgx.Batch
 	q.Queue(sqlClaimIdentities, tenants, kinds, values, clients)
 	q.Queue(sqlNewClients, clients, tenants, first, last, kinds, values)
-	q.Queue(sqlNewChats, chats, tenants, clients, counts, newest)
+	q.Queue(sqlNewChats, chats, tenants, clients, counts, newest, unread)
 	q.Queue(sqlNewContacts, contacts, tenants, clients, types, values)
 	q.Queue(sqlNewMembers, members, tenants, chats, clients, contacts, transports, metas, channels, users, addresses)
 	q.Queue(sqlNewClientFacts, tenants, clients, chats)
 	return tx.SendBatch(ctx, &q).Close()
 }
 
-// countFirst is how many messages each stranger wrote, and when the newest came.
-// Their chats are made with it, which spares an update of each.
-func (b *batch) countFirst(strangers []*person) (counts []int64, newest []time.Time) {
+// countFirst is how many messages each stranger has in the batch, when the newest
+// came, and whether they wrote any themselves. Their chats are made with it, which
+// spares an update of each.
+func (b *batch) countFirst(strangers []*person) (counts []int64, newest []time.Time, unread []bool) {
 	place := make(map[*person]int, len(strangers))
 	for i, p := range strangers {
 		p.fresh = true
 		place[p] = i
 	}
-	counts, newest = make([]int64, len(strangers)), make([]time.Time, len(strangers))
+	counts, newest, unread = make([]int64, len(strangers)), make([]time.Time, len(strangers)), make([]bool, len(strangers))
 	for _, in := range b.messages {
 		if i, ok := place[in.who]; ok {
 			counts[i]++
+			unread[i] = unread[i] || !in.event.Ours
 			if at := in.event.AcceptedAt; at.After(newest[i]) {
 				newest[i] = at
 			}
 		}
 	}
-	return counts, newest
+	return counts, newest, unread
 }
 
 // sqlJoin gives people whose client is known a chat where that has none, a

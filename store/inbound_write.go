@@ -14,14 +14,25 @@ import (
 )
 
 // sqlRaise takes the next seqs of the chats. Their rows are locked in id order,
-// so that two batches that share chats do not wait for each other. A chat that was
-// merged since its members were looked up takes no more.
+// so that two batches that share chats do not wait for each other. Of the messages
+// theirs is the first that the client wrote, 0 when none: it opens the chat again. A
+// chat that was merged since its members were looked up takes no more.
 const sqlRaise = `
 UPDATE crm_chats c
-   SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest)
-  FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[]) AS n (chat_id, messages, newest)
+   SET last_seq = c.last_seq + n.messages, last_message_at = greatest(c.last_message_at, n.newest),
+       unread = c.unread OR n.theirs > 0,
+       status = CASE WHEN n.theirs > 0 THEN 'open' ELSE c.status END,
+       snoozed_until = CASE WHEN n.theirs = 0 THEN c.snoozed_until END,
+       reopened_seq = CASE WHEN n.theirs > 0 AND c.status <> 'open' THEN c.last_seq + n.theirs ELSE c.reopened_seq END
+  FROM unnest($1::integer[], $2::bigint[], $3::timestamptz[], $4::bigint[]) AS n (chat_id, messages, newest, theirs)
  WHERE c.id = n.chat_id AND c.merged_into IS NULL
-RETURNING c.id, c.last_seq - n.messages`
+RETURNING c.id, c.last_seq - n.messages, n.theirs > 0 AND c.reopened_seq IS NOT DISTINCT FROM c.last_seq - n.messages + n.theirs`
+
+// sqlReopened tells that messages opened their chats again.
+const sqlReopened = `
+INSERT INTO parley_facts (tenant_id, noun, verb, chat_id, data)
+SELECT tenant_id, 'chat', 'opened', id, json_build_object('chat_id', id, 'seq', reopened_seq)
+  FROM crm_chats WHERE id = ANY ($1::integer[]) ORDER BY id`
 
 // sqlMessages stores the messages and writes their facts, sqlOurs does so with
 // what the business wrote in other programs. They join nothing, so that there is
@@ -70,11 +81,14 @@ VALUES ((SELECT id FROM tenants WHERE id = $1), $2, $3, $4, $5, $6, $7, nullif($
 // write stores messages, ignored and quarantined events.
 func (b *batch) write(ctx context.Context, tx pgx.Tx) error {
 	kept := b.setBlockedAside()
-	seqs, err := raise(ctx, tx, kept)
+	seqs, reopened, err := raise(ctx, tx, kept)
 	if err != nil {
 		return err
 	}
 	var q pgx.Batch
+	if len(reopened) > 0 {
+		q.Queue(sqlReopened, reopened)
+	}
 	if len(kept) > 0 {
 		for _, run := range runs(kept) {
 			var c messageColumns
@@ -142,8 +156,8 @@ func (b *batch) setBlockedAside() []*inbound {
 }
 
 // raise takes a seq of its chat for each message, in their order, and holds the
-// chats until the transaction ends.
-func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error) {
+// chats until the transaction ends. It names the chats that were opened again.
+func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) (seqs, reopened []int64, err error) {
 	wanted := make(map[int64]*demand, len(messages))
 	for _, in := range messages {
 		if in.who.fresh {
@@ -155,17 +169,20 @@ func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error)
 			wanted[in.who.chat] = d
 		}
 		d.messages++
+		if d.theirs == 0 && !in.event.Ours {
+			d.theirs = d.messages
+		}
 		if at := in.event.AcceptedAt; at.After(d.newest) {
 			d.newest = at
 		}
 	}
 	last := make(map[int64]int64, len(wanted))
 	if len(wanted) > 0 {
-		if err := raiseChats(ctx, tx, wanted, last); err != nil {
-			return nil, err
+		if reopened, err = raiseChats(ctx, tx, wanted, last); err != nil {
+			return nil, nil, err
 		}
 	}
-	seqs := make([]int64, len(messages))
+	seqs = make([]int64, len(messages))
 	for i, in := range messages {
 		if in.who.fresh {
 			in.who.lastSeq++
@@ -173,37 +190,43 @@ func raise(ctx context.Context, tx pgx.Tx, messages []*inbound) ([]int64, error)
 			continue
 		}
 		if _, found := last[in.who.chat]; !found {
-			return nil, errUnresolved // deleted or merged since it was looked up: try the batch anew
+			return nil, nil, errUnresolved // deleted or merged since it was looked up: try the batch anew
 		}
 		last[in.who.chat]++
 		seqs[i] = last[in.who.chat]
 	}
-	return seqs, nil
+	return seqs, reopened, nil
 }
 
-// demand is what a chat is to be moved by.
+// demand is what a chat is to be moved by: how many messages, and which of them
+// is the client's first, 0 for none.
 type demand struct {
-	messages int64
-	newest   time.Time
+	messages, theirs int64
+	newest           time.Time
 }
 
-// raiseChats moves the chats along, and says in last what their last seq was.
-func raiseChats(ctx context.Context, tx pgx.Tx, wanted map[int64]*demand, last map[int64]int64) error {
+// raiseChats moves the chats along, and says in last what their last seq was. It
+// names those that were opened again.
+func raiseChats(ctx context.Context, tx pgx.Tx, wanted map[int64]*demand, last map[int64]int64) (reopened []int64, err error) {
 	chats := slices.Sorted(maps.Keys(wanted))
-	counts, newest := make([]int64, len(chats)), make([]time.Time, len(chats))
+	counts, theirs, newest := make([]int64, len(chats)), make([]int64, len(chats)), make([]time.Time, len(chats))
 	for i, chat := range chats {
-		counts[i], newest[i] = wanted[chat].messages, wanted[chat].newest
+		counts[i], theirs[i], newest[i] = wanted[chat].messages, wanted[chat].theirs, wanted[chat].newest
 	}
-	rows, err := tx.Query(ctx, sqlRaise, chats, counts, newest)
+	rows, err := tx.Query(ctx, sqlRaise, chats, counts, newest, theirs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var chat, base int64
-	_, err = pgx.ForEachRow(rows, []any{&chat, &base}, func() error {
+	var opened bool
+	_, err = pgx.ForEachRow(rows, []any{&chat, &base, &opened}, func() error {
 		last[chat] = base
+		if opened {
+			reopened = append(reopened, chat)
+		}
 		return nil
 	})
-	return err
+	return reopened, err
 }
 
 // messageColumns are the arrays of sqlMessages.

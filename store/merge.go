@@ -92,7 +92,7 @@ func validClient(id int64) error {
 }
 
 func noClient(id int64) error {
-	return &inbox.Error{Code: inbox.NotFound, Message: fmt.Sprintf("There is no client %d.", id), Hint: "List the chats to see the clients."}
+	return &inbox.Error{Code: inbox.NotFound, Message: fmt.Sprintf("There is no client %d.", id), Hint: "Search the clients to see who there is."}
 }
 
 // pair is two clients whose rows and chats the transaction holds.
@@ -194,7 +194,7 @@ func mergeClients(ctx context.Context, tx pgx.Tx, by inbox.Actor, into, from int
 		return m, fmt.Errorf("fields: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `
-		UPDATE crm_chats c SET merged_into = CASE WHEN id = $2 THEN $1::integer END,
+		UPDATE crm_chats c SET merged_into = CASE WHEN id = $2 THEN $1::integer END, unread = `+sqlHasUnread+`,
 		       last_message_at = CASE WHEN id = $1 THEN greatest(last_message_at, (SELECT o.last_message_at FROM crm_chats o WHERE o.id = $2)) ELSE last_message_at END
 		 WHERE id IN ($1, $2)`, p.chat, p.fromChat); err != nil {
 		return m, err

@@ -68,7 +68,7 @@ func unmergeClients(ctx context.Context, tx pgx.Tx, by inbox.Actor, from int64) 
 		return m, fmt.Errorf("names: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `
-		UPDATE crm_chats c SET merged_into = CASE WHEN c.id = $1 THEN NULL ELSE c.merged_into END, last_message_at = n.newest,
+		UPDATE crm_chats c SET merged_into = CASE WHEN c.id = $1 THEN NULL ELSE c.merged_into END, last_message_at = n.newest, unread = `+sqlHasUnread+`,
 		       last_seq = greatest(c.last_seq, n.seq)
 		  FROM (SELECT h AS id, (SELECT max(created_at) FROM crm_chat_messages WHERE chat_id = h) AS newest,
 		               coalesce((SELECT max(seq) FROM crm_chat_messages WHERE chat_id = h), 0) AS seq

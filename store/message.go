@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,13 +86,9 @@ func (db *DB) Messages(ctx context.Context, tenant events.TenantID, chat int64, 
 		limit = DefaultMessages
 	}
 	limit = min(limit, MaxMessages)
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		var exists bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM crm_chats WHERE id = $1)", chat).Scan(&exists); err != nil {
+	err = db.inTenantPlanned(ctx, tenant, func(tx pgx.Tx) error {
+		if err := chatExists(ctx, tx, chat); err != nil {
 			return err
-		}
-		if !exists {
-			return noChat(chat)
 		}
 		switch {
 		case page.After > 0:
@@ -124,11 +121,11 @@ func (db *DB) Messages(ctx context.Context, tenant events.TenantID, chat int64, 
 
 // messagesBefore reads backwards from seq, or from the end when it is 0.
 func messagesBefore(ctx context.Context, tx pgx.Tx, chat, seq int64, limit int) ([]inbox.Message, bool, error) {
-	where, args := "", []any{chat, limit + 1}
+	where, args := "", []any{chat}
 	if seq > 0 {
-		where, args = " AND m.seq < $3", append(args, seq)
+		where, args = " AND m.seq < $2", append(args, seq)
 	}
-	rows, _ := tx.Query(ctx, messageSelect+" WHERE m.chat_id = $1"+where+" ORDER BY m.seq DESC LIMIT $2", args...)
+	rows, _ := tx.Query(ctx, messageSelect+" WHERE m.chat_id = $1"+where+" ORDER BY m.seq DESC LIMIT "+strconv.Itoa(limit+1), args...)
 	ms, err := pgx.CollectRows(rows, scanMessage)
 	more := len(ms) > limit
 	ms = ms[:min(limit, len(ms))]
@@ -137,7 +134,7 @@ func messagesBefore(ctx context.Context, tx pgx.Tx, chat, seq int64, limit int) 
 }
 
 func messagesAfter(ctx context.Context, tx pgx.Tx, chat, seq int64, limit int) ([]inbox.Message, bool, error) {
-	rows, _ := tx.Query(ctx, messageSelect+" WHERE m.chat_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT $3", chat, seq, limit+1)
+	rows, _ := tx.Query(ctx, messageSelect+" WHERE m.chat_id = $1 AND m.seq > $2 ORDER BY m.seq LIMIT "+strconv.Itoa(limit+1), chat, seq)
 	ms, err := pgx.CollectRows(rows, scanMessage)
 	return ms[:min(limit, len(ms))], len(ms) > limit, err
 }
@@ -197,12 +194,20 @@ func (db *DB) MarkRead(ctx context.Context, tenant events.TenantID, chat, seq in
 	return n, nil
 }
 
+// sqlHasUnread is what a chat c's unread says.
+const sqlHasUnread = "EXISTS (SELECT FROM crm_chat_messages u WHERE u.chat_id = c.id AND u.direction = 'in' AND u.read_at IS NULL)"
+
 // markRead needs the chat's lock, which keeps the chat's facts in order.
 func markRead(ctx context.Context, tx pgx.Tx, chat, seq int64) (int64, error) {
 	tag, err := tx.Exec(ctx, `
 		UPDATE crm_chat_messages SET read_at = clock_timestamp()
 		 WHERE chat_id = $1 AND seq <= $2 AND direction = 'in' AND read_at IS NULL`, chat, seq)
-	if err != nil || tag.RowsAffected() == 0 {
+	if err != nil {
+		return 0, err
+	}
+	if tag.RowsAffected() == 0 {
+		// Messages that were unread may have been deleted by another program.
+		_, err := tx.Exec(ctx, "UPDATE crm_chats c SET unread = false WHERE id = $1 AND unread AND NOT "+sqlHasUnread, chat)
 		return 0, err
 	}
 	return tag.RowsAffected(), writeFact(ctx, tx, "chat", "read", chat, map[string]any{

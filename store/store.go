@@ -133,6 +133,19 @@ func (db *DB) inTenant(ctx context.Context, tenant events.TenantID, f func(pgx.T
 	return err
 }
 
+// inTenantPlanned is inTenant for statements for which only plans by index are
+// right, whatever their arguments: each connection plans them once, and anew when
+// their tables' statistics change. Planning a page of the inbox takes longer than
+// reading it.
+func (db *DB) inTenantPlanned(ctx context.Context, tenant events.TenantID, f func(pgx.Tx) error) error {
+	return db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, sqlPlans); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
 // asWorker runs f in a transaction that sees every tenant.
 func (db *DB) asWorker(ctx context.Context, f func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, db.worker, f)

@@ -183,6 +183,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	}
 	if s.cfg.Roles.has(roleAPI) {
 		s.work.Go(func() { d.ProjectChannels(ctx) })
+		s.work.Go(func() { d.WakeChats(ctx) })
 		s.serveAPI(ctx, d, r)
 	}
 	s.desk.Store(d)

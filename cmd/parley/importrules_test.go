@@ -51,11 +51,12 @@ var parleyRules = rules{
 		"transports/transporttest": {"events", "transports"},
 		"transports/sandbox":       {"events"},
 
-		"inbox":            {"events"},
-		"inbox/router":     {"inbox", "events", "events/jetstream", "store"},
-		"inbox/media":      {"inbox", "events", "transports", "store"},
-		"inbox/access":     {"inbox", "events", "store"},
-		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "store"},
+		"inbox":        {"events"},
+		"inbox/router": {"inbox", "events", "events/jetstream", "store"},
+		"inbox/media":  {"inbox", "events", "transports", "store"},
+		"inbox/access": {"inbox", "events", "store"},
+		// Normalises numbers and addresses as the adapters do.
+		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "store", "transports"},
 		"inbox/dispatcher": {"inbox", "events", "transports", "store"},
 		// Agents' pages and the API never see the bus or the database driver.
 		"inbox/api": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},

@@ -31,6 +31,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
 		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
 		"{webhook}", tw.webhook,
+		"{label}", fmt.Sprint(tw.label), "{team}", fmt.Sprint(tw.team), "{note}", fmt.Sprint(tw.note), "{contact}", fmt.Sprint(tw.contact),
 	).Replace(op.Path)
 	if strings.Contains(path, "{") {
 		w.Fatalf("%s: this test does not know what %s names", op.OperationID, path)
@@ -54,6 +55,20 @@ var valid = map[string]string{
 	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
 	"read-chat":             `{"seq":1}`,
 	"change-channel":        `{"name":"taken"}`,
+	"unread-chat":           `{"seq":1}`,
+	"set-chat-status":       `{"status":"closed"}`,
+	"assign-chat":           `{}`,
+	"add-label":             `{"name":"spy"}`,
+	"change-label":          `{"name":"spied"}`,
+	"add-team":              `{"name":"Spies"}`,
+	"change-team":           `{"members":[]}`,
+	"add-note":              `{"text":"from another tenant"}`,
+	"change-note":           `{"text":"from another tenant"}`,
+	"put-draft":             `{"text":"from another tenant"}`,
+	"add-client":            `{"first_name":"Spy"}`,
+	"change-client":         `{"first_name":"Spied"}`,
+	"add-contact":           `{"type":"other","value":"spied"}`,
+	"change-contact":        `{"type":"other","value":"spied"}`,
 	"change-user":           `{"disabled":true}`,
 	"add-channel":           `{"transport":"telegram","name":"Other","secrets":{"token":"other"}}`,
 	"invite":                `{"email":"spy@example.com","role":"agent"}`,
@@ -132,7 +147,8 @@ func TestNoTenantSeesAnother(t *testing.T) {
 		for _, who := range []string{w.b.session, w.b.tokenSecret} {
 			tried++
 			path := w.fill(op, w.a)
-			res := w.send(who, op.Method, path+query, valid[id])
+			// With a key, or what is made by the session could not be made by the token.
+			res := w.send(who, op.Method, path+query, valid[id], "Idempotency-Key", id)
 			switch {
 			case who == w.b.tokenSecret && res.StatusCode == 403: // not of its scopes
 			case who == w.b.tokenSecret && id == "add-template" && res.StatusCode == 409: // the session has just made it
@@ -160,6 +176,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 // missing is an operation's path with ids of nothing.
 func missing(op *huma.Operation) string {
 	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999", "{scheduled}", "999999",
+		"{label}", "999999", "{team}", "999999", "{note}", "999999", "{contact}", "999999",
 		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{webhook}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 

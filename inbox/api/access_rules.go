@@ -54,6 +54,23 @@ func rules() map[string]operationRule {
 		"upload":             allow(inbox.Agent, access.WriteChats),
 		"refetch":            allow(inbox.Agent, access.WriteChats).noted("message.refetch"),
 
+		// These write the audit log in their own transactions, but for what is only
+		// one's own: drafts, and what was read.
+		"count-chats": allow(inbox.ReadOnly, access.ReadChats), "unread-chat": allow(inbox.Agent, access.WriteChats),
+		"set-chat-status": allow(inbox.Agent, access.WriteChats), "assign-chat": allow(inbox.Agent, access.WriteChats),
+		"label-chat": allow(inbox.Agent, access.WriteChats), "unlabel-chat": allow(inbox.Agent, access.WriteChats),
+		"list-labels": allow(inbox.ReadOnly, access.ReadChats), "add-label": allow(inbox.Agent, access.WriteChats),
+		"change-label": allow(inbox.Agent, access.WriteChats), "delete-label": allow(inbox.Admin, access.WriteChats),
+		"list-teams": allow(inbox.ReadOnly, access.ReadChats), "add-team": allow(inbox.Admin, access.WriteUsers),
+		"change-team": allow(inbox.Admin, access.WriteUsers), "delete-team": allow(inbox.Admin, access.WriteUsers),
+		"list-notes": allow(inbox.ReadOnly, access.ReadChats), "add-note": allow(inbox.Agent, access.WriteChats),
+		"change-note": allow(inbox.Agent, access.WriteChats), "delete-note": allow(inbox.Agent, access.WriteChats),
+		"get-draft": allow(inbox.Agent, access.ReadChats), "put-draft": allow(inbox.Agent, access.WriteChats),
+		"list-clients": allow(inbox.ReadOnly, access.ReadChats), "get-client": allow(inbox.ReadOnly, access.ReadChats),
+		"add-client": allow(inbox.Agent, access.WriteChats), "change-client": allow(inbox.Agent, access.WriteChats),
+		"delete-client": allow(inbox.Admin, access.WriteChats), "add-contact": allow(inbox.Agent, access.WriteChats),
+		"change-contact": allow(inbox.Agent, access.WriteChats), "remove-contact": allow(inbox.Agent, access.WriteChats),
+
 		"edit-message":     allow(inbox.Agent, access.WriteChats).noted("message.edit"),
 		"react-to-message": allow(inbox.Agent, access.WriteChats).noted("message.react"),
 

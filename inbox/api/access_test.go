@@ -101,7 +101,7 @@ func TestRolesAndScopes(t *testing.T) {
 				t.Errorf("%s as %s: %d, allowed is %v: %s", id, role, res.StatusCode, allowed, res.body)
 			}
 		}
-		allowed := !rule.Operator && (rule.Scope == "chats:read" || rule.Scope == "chats:write")
+		allowed := !rule.Operator && inbox.Agent.AtLeast(rule.Role) && (rule.Scope == "chats:read" || rule.Scope == "chats:write")
 		if res := w.send(w.a.tokenSecret, op.Method, w.fill(op, w.b), ""); (res.StatusCode != 403) != allowed {
 			t.Errorf("%s with a token for chats: %d, allowed is %v: %s", id, res.StatusCode, allowed, res.body)
 		}

@@ -49,6 +49,7 @@ type tenantWorld struct {
 	chat, message, upload, delivery, client, template, scheduled int64
 	webhook                                                      string
 	invitation, token, tokenSecret, plainText                    string
+	label, team, note, contact                                   int64
 }
 
 func newPublicWorld(t *testing.T) *publicWorld {
@@ -171,6 +172,17 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	w.ask(tw.session, "POST", fmt.Sprintf("/api/v1/chats/%d/scheduled", tw.chat), fmt.Sprintf(`{"text":%q,"seen":2,"send_at":%q}`,
 		tw.plainText, time.Now().Add(time.Hour).Format(time.RFC3339)), 201, &scheduled)
 	tw.scheduled = scheduled.ID
+	var made struct{ ID int64 }
+	w.ask(tw.session, "POST", "/api/v1/labels", `{"name":"urgent"}`, 201, &made)
+	tw.label = made.ID
+	w.ask(tw.session, "PUT", fmt.Sprintf("/api/v1/chats/%d/labels/%d", tw.chat, tw.label), "", 200, nil)
+	w.ask(tw.session, "POST", "/api/v1/teams", fmt.Sprintf(`{"name":"Sales","members":[%d]}`, tw.owner.ID), 201, &made)
+	tw.team = made.ID
+	w.ask(tw.session, "POST", fmt.Sprintf("/api/v1/chats/%d/notes", tw.chat), `{"text":"Pays late."}`, 201, &made)
+	tw.note = made.ID
+	var card inbox.ClientCard
+	w.ask(tw.session, "GET", fmt.Sprintf("/api/v1/clients/%d", tw.client), "", 200, &card)
+	tw.contact = card.Contacts[0].ID
 	var link api.Link
 	w.ask(tw.session, "POST", "/api/v1/invitations", `{"email":"next@example.com","role":"agent"}`, 201, &link)
 	tw.invitation = link.ID

@@ -106,10 +106,18 @@ func TestEveryChangeIsNoted(t *testing.T) {
 		"confirm-second-factor": "user.second_factor", "change-user": "user.role, user.disable", "reset-user": "invitation.add", "invite": "invitation.add",
 		"revoke-invitation": "invitation.revoke", "add-token": "token.add", "revoke-token": "token.revoke",
 		"merge-clients": "client.merge", "unmerge-client": "client.unmerge", "take-contact": "client.take_contact",
-		"preview": "changes nothing",
-		"audit":   "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
+		"preview":     "changes nothing",
 		"add-webhook": "webhook.add", "change-webhook": "webhook.change", "delete-webhook": "webhook.delete", "rotate-webhook": "webhook.rotate",
 		"test-webhook": "webhook.test", "replay-webhook": "webhook.replay",
+		"unread-chat": "what an agent has looked at", "put-draft": "what nobody else sees",
+		"set-chat-status": "chat.opened, chat.snoozed, chat.closed", "assign-chat": "chat.assigned",
+		"label-chat": "chat.labelled", "unlabel-chat": "chat.unlabelled",
+		"add-label": "label.add", "change-label": "label.change", "delete-label": "label.delete",
+		"add-team": "team.add", "change-team": "team.change", "delete-team": "team.delete",
+		"add-note": "note.added", "change-note": "note.changed", "delete-note": "note.deleted",
+		"add-client": "client.add", "change-client": "client.change", "delete-client": "client.delete",
+		"add-contact": "client.change", "change-contact": "client.change", "remove-contact": "client.change",
+		"audit": "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
 	}
 	for id, op := range operations() {
 		if op.Method == http.MethodGet || silent[id] != "" {

@@ -10,16 +10,9 @@ import (
 	"parley/inbox/access"
 )
 
-// MergeRef names a client. It is exported because huma skips embedded fields
-// that are not.
-type MergeRef struct {
-	ForTenant
-	Client int64 `path:"client" minimum:"1" doc:"The client's id."`
-}
-
 func (a *api) merges(h huma.API) {
 	type merge struct {
-		MergeRef
+		ClientRef
 		Body struct {
 			From int64 `json:"from" minimum:"1" doc:"The client that becomes part of the one in the path."`
 		}
@@ -40,7 +33,7 @@ func (a *api) merges(h huma.API) {
 		OperationID: "unmerge-client", Method: http.MethodPost, Path: "/api/v1/clients/{client}/unmerge",
 		Summary:     "Take back that this client was merged into another",
 		Description: "What moved moves back, and with it what this client wrote since and what was sent to them.",
-	}, func(ctx context.Context, in *MergeRef) (inbox.Merge, error) {
+	}, func(ctx context.Context, in *ClientRef) (inbox.Merge, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.Merge{}, err
@@ -50,7 +43,7 @@ func (a *api) merges(h huma.API) {
 	handle(a, h, huma.Operation{
 		OperationID: "list-merge-suggestions", Method: http.MethodGet, Path: "/api/v1/clients/{client}/merge-suggestions",
 		Summary: "List who may be the same person, with the reasons", Description: "Nothing merges by itself.",
-	}, func(ctx context.Context, in *MergeRef) (List[inbox.Suggestion], error) {
+	}, func(ctx context.Context, in *ClientRef) (List[inbox.Suggestion], error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return List[inbox.Suggestion]{}, err
@@ -59,7 +52,7 @@ func (a *api) merges(h huma.API) {
 		return list(found, ""), err
 	})
 	type move struct {
-		MergeRef
+		ClientRef
 		Body struct {
 			Contact int64 `json:"contact" minimum:"1" doc:"The contact's id."`
 		}

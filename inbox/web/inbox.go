@@ -63,7 +63,7 @@ func (p *pages) list(r *http.Request, open int64) (chatList, error) {
 	}
 	l := chatList{Unread: q.Get("filter") == "unread"}
 	chats, next, err := p.Desk.Chats(r.Context(), access.From(r.Context()).Tenant, store.ChatPage{
-		Cursor: q.Get("cursor"), Limit: chatsAtOnce, Unread: l.Unread,
+		Cursor: q.Get("cursor"), Limit: chatsAtOnce, ChatFilter: store.ChatFilter{Unread: l.Unread},
 	})
 	if err != nil {
 		return l, err

@@ -1,0 +1,9 @@
+package inbox
+
+// Label is what chats are sorted by.
+type Label struct {
+	ID   int64  `json:"id"`
+	Name string `json:"name"`
+	// Colour is #rrggbb in small letters.
+	Colour string `json:"colour" example:"#cc0000"`
+}
