@@ -183,6 +183,8 @@ var followers = []string{
 	"parley_team_members_team", "parley_team_members_user", "parley_chat_labels_chat", "parley_chat_labels_label",
 	"parley_notes_chat", "parley_notes_user", "parley_drafts_chat", "parley_drafts_user", "parley_drafts_channel",
 	"parley_drafts_reply_to",
+	// They only empty a column, which no other key's action looks at.
+	"parley_chats_assignee", "parley_chats_team",
 }
 
 // inEveryOrder creates the foreign keys anew in every order and calls f with
