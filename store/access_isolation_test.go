@@ -407,6 +407,18 @@ func reaches() map[string]func(f *foreign) {
 			f.none("ReleaseScheduled", count(did), err)
 		},
 
+		"Start": func(f *foreign) {
+			_, err := f.db.Start(f.Context(), store.Start{
+				Reply:  store.Reply{Tenant: f.tenant, Channel: f.channel, Text: "x", User: f.user, Force: true},
+				Person: events.Person{Identity: events.Identity{Kind: events.TelegramUser, Value: "7"}, Address: "7"},
+			})
+			f.missing("Start", err)
+		},
+		"StartValues": func(f *foreign) {
+			v, err := f.db.StartValues(f.Context(), f.tenant, events.Person{Identity: events.Identity{Kind: events.TelegramUser, Value: "7"}}, f.user)
+			f.none("StartValues", len(v["first_name"])+len(v["agent_name"]), err)
+		},
+
 		"SetDeskSettings": own,
 		"AddLabel":        own, "AddClient": own,
 		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,

@@ -100,7 +100,7 @@ func clientName(c inbox.Client) string {
 
 func chatCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "chat", Short: "Show, answer and follow chats"}
-	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatUndoCmd(a), chatScheduledCmd(a), chatReadCmd(a), chatTailCmd(a), chatFilesCmd(a))
+	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatStartCmd(a), chatUndoCmd(a), chatScheduledCmd(a), chatReadCmd(a), chatTailCmd(a), chatFilesCmd(a))
 	return cmd
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"parley/events"
@@ -30,15 +31,45 @@ type adapter struct {
 	// token is the secret that --token-file holds.
 	token string
 	mode  events.ChannelMode
+	// reach reads an address that a person typed in; hint says what one looks like.
+	reach func(ch events.Channel, to string) (desk.Reach, error)
+	hint  string
+}
+
+const (
+	phoneHint    = "Write the number with its country, like +49 151 12345678."
+	mailHint     = "Write the address like ada@example.com."
+	telegramHint = "Telegram lets a bot write only to people who have written to it: give the numeric id of one of them."
+)
+
+func reachPhone(ch events.Channel, to string) (desk.Reach, error) {
+	id, err := transports.NormalisePhone(to, ch.Country)
+	return desk.Reach{Person: events.Person{Identity: id, Address: id.Value}}, err
+}
+
+func reachMail(_ events.Channel, to string) (desk.Reach, error) {
+	id, err := transports.NormaliseEmail(to)
+	return desk.Reach{Person: events.Person{Identity: id, Address: id.Value}}, err
+}
+
+// reachTelegram names only who is known: bots cannot begin a conversation
+// (https://core.telegram.org/bots#how-are-bots-different-from-users).
+func reachTelegram(_ events.Channel, to string) (desk.Reach, error) {
+	n, err := strconv.ParseInt(to, 10, 64)
+	if err != nil || n <= 0 {
+		return desk.Reach{}, fmt.Errorf("%q: %w", to, transports.ErrNoIdentity)
+	}
+	id := transports.TelegramIdentity(n)
+	return desk.Reach{Person: events.Person{Identity: id, Address: id.Value}, KnownOnly: true}, nil
 }
 
 // adapters is every network that Parley speaks.
 func adapters() map[events.Transport]adapter {
 	all := map[events.Transport]adapter{
-		events.Email:    {factory: email.New, token: "password", optional: []string{"password", "refresh_token", "client_secret"}, webhookSecret: "reply_key", mode: events.Polling},
-		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
-		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook},
-		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling},
+		events.Email:    {factory: email.New, token: "password", optional: []string{"password", "refresh_token", "client_secret"}, webhookSecret: "reply_key", mode: events.Polling, reach: reachMail, hint: mailHint},
+		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook, reach: reachPhone, hint: phoneHint},
+		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook, reach: reachPhone, hint: phoneHint},
+		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling, reach: reachTelegram, hint: telegramHint},
 	}
 	for t, a := range all {
 		a.factory = guarded(t, a.factory)
@@ -87,7 +118,7 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 			return a.factory(transports.Account{Channel: ch, Secrets: secrets, HTTPClient: client, PublicURL: publicURL})
 		}
 		all[t] = desk.Adapter{
-			Secrets: a.secrets, Optional: a.optional, WebhookSecret: a.webhookSecret, Mode: a.mode,
+			Secrets: a.secrets, Optional: a.optional, WebhookSecret: a.webhookSecret, Mode: a.mode, Reach: a.reach, ReachHint: a.hint,
 			Validate: func(ch events.Channel, secrets map[string]string) error {
 				_, err := build(ch, secrets)
 				return err

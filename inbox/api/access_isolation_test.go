@@ -78,6 +78,7 @@ var valid = map[string]string{
 	"change-template":       `{"text":"changed"}`,
 	"preview":               `{"text":"Hello"}`,
 	"schedule-reply":        `{"text":"later","seen":1,"force":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`,
+	"start-chat":            `{"to":"7","text":"from another tenant","channel":"Support","force":true}`,
 	"reschedule":            `{"text":"changed"}`,
 	"set-desk-settings":     `{"undo_seconds":7}`,
 	"confirm-second-factor": `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"000000"}`,

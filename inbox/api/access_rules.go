@@ -93,6 +93,7 @@ func rules() map[string]operationRule {
 		"get-scheduled":          allow(inbox.ReadOnly, access.ReadChats),
 		"reschedule":             allow(inbox.Agent, access.WriteChats).noted("scheduled.change"),
 		"cancel-scheduled":       allow(inbox.Agent, access.WriteChats).noted("scheduled.cancel"),
+		"start-chat":             allow(inbox.Agent, access.WriteChats).noted("chat.start"),
 		"undo":                   allow(inbox.Agent, access.WriteChats).noted("message.undo"),
 		"get-desk-settings":      allow(inbox.ReadOnly, access.ReadChats),
 		"set-desk-settings":      allow(inbox.Admin, access.WriteUsers).noted("desk.set"),

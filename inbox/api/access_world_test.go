@@ -74,6 +74,9 @@ func newPublicWorld(t *testing.T) *publicWorld {
 		Store: w.db, Bus: natstest.Start(t), Keyring: keys, Adapters: map[events.Transport]desk.Adapter{
 			events.Telegram: {
 				Secrets: []string{"token"}, Mode: events.Polling,
+				Reach: func(_ events.Channel, to string) (desk.Reach, error) {
+					return desk.Reach{Person: events.Person{Identity: events.Identity{Kind: events.TelegramUser, Value: to}, Address: to}}, nil
+				},
 				Validate: func(events.Channel, map[string]string) error { return nil },
 				Check: func(_ context.Context, _ events.Channel, secrets map[string]string) (desk.Report, error) {
 					return desk.Report{Account: "@" + secrets["token"]}, nil

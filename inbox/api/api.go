@@ -100,6 +100,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.templates(h)
 	a.undos(h)
 	a.schedules(h)
+	a.starts(h)
 	a.attachments(h)
 	a.deliveries(h)
 	a.actions(h)

@@ -67,6 +67,10 @@ type Adapter struct {
 	// Abilities says what an account can do, without any I/O. Nil limits nothing
 	// in advance.
 	Abilities func(ch events.Channel, secrets map[string]string) (inbox.Abilities, error)
+	// Reach reads an address that a person typed in, without any I/O; nil where
+	// nobody can be named. ReachHint says what such an address looks like.
+	Reach     func(ch events.Channel, to string) (Reach, error)
+	ReachHint string
 }
 
 // Report is what a provider says about an account.
