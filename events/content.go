@@ -63,6 +63,8 @@ type Content struct {
 	Group string `json:"group,omitempty"`
 	// Unsupported is the provider's name of a kind no adapter understands yet.
 	Unsupported string `json:"unsupported,omitempty"`
+	// Automatic is set when no person wrote it: an answer outside the opening hours.
+	Automatic bool `json:"automatic,omitempty"`
 }
 
 // Entity marks up a range of Content.Text. Offset and Length count UTF-16 code

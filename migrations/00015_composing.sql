@@ -1,5 +1,5 @@
 -- What is written before it is sent, and what is written without anybody: reusable
--- templates, undo, scheduled replies, automatic replies, alerts to agents.
+-- templates, undo, scheduled replies, automatic replies.
 -- Nothing here is written by an inbound message.
 
 -- +goose Up
@@ -123,59 +123,12 @@ CREATE TABLE parley_autoreplies (
 );
 CALL parley_isolate('parley_autoreplies');
 GRANT SELECT, INSERT ON parley_autoreplies TO parley_api;
-
--- How a user hears of new messages while they have no page open.
-CREATE TABLE parley_alert_preferences (
-    tenant_id  uuid        NOT NULL DEFAULT parley_tenant(),
-    user_id    integer     NOT NULL,
-    way        text        NOT NULL CHECK (way IN ('off', 'mail', 'telegram')),
-    -- Through which channel, NULL for the tenant's first of that transport, and to
-    -- which address; that of the user when NULL.
-    channel_id uuid,
-    address    text        CHECK (address <> ''),
-    -- Whether an alert shows what was written.
-    preview    boolean     NOT NULL DEFAULT false,
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, user_id),
-    CONSTRAINT parley_alert_preferences_user FOREIGN KEY (tenant_id, user_id)
-        REFERENCES core_users (tenant_id, id) ON DELETE CASCADE,
-    CONSTRAINT parley_alert_preferences_channel FOREIGN KEY (tenant_id, channel_id)
-        REFERENCES parley_channels (tenant_id, id) ON DELETE SET NULL (channel_id)
-);
-CREATE INDEX parley_alert_preferences_channel ON parley_alert_preferences (channel_id);
-CALL parley_isolate('parley_alert_preferences');
-GRANT SELECT, INSERT, UPDATE, DELETE ON parley_alert_preferences TO parley_api;
-
--- Alerts: one per user and chat until the user looks. A row that is sending was
--- committed before the provider was asked, so an alert is never sent blindly
--- again.
-CREATE TABLE parley_alerts (
-    tenant_id  uuid        NOT NULL DEFAULT parley_tenant(),
-    user_id    integer     NOT NULL,
-    chat_id    integer     NOT NULL,
-    -- The client's message that it is about.
-    seq        bigint      NOT NULL,
-    state      text        NOT NULL DEFAULT 'due' CHECK (state IN ('due', 'sending', 'sent', 'failed')),
-    attempts   integer     NOT NULL DEFAULT 0,
-    due_at     timestamptz NOT NULL DEFAULT now(),
-    words      text,
-    raised_at  timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, user_id, chat_id),
-    CONSTRAINT parley_alerts_user FOREIGN KEY (tenant_id, user_id)
-        REFERENCES core_users (tenant_id, id) ON DELETE CASCADE,
-    CONSTRAINT parley_alerts_chat FOREIGN KEY (tenant_id, chat_id)
-        REFERENCES crm_chats (tenant_id, id) ON DELETE CASCADE
-);
-CREATE INDEX parley_alerts_due ON parley_alerts (due_at) WHERE state = 'due';
-CREATE INDEX parley_alerts_chat_of ON parley_alerts (chat_id);
-CALL parley_isolate('parley_alerts');
-GRANT SELECT ON parley_alerts TO parley_api;
+GRANT UPDATE (message_id) ON parley_autoreplies TO parley_api;
 
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
-DROP TABLE parley_alerts, parley_alert_preferences, parley_autoreplies, parley_hours, parley_scheduled_files, parley_scheduled, parley_desk_settings;
+DROP TABLE parley_autoreplies, parley_hours, parley_scheduled_files, parley_scheduled, parley_desk_settings;
 DROP INDEX parley_templates_name, parley_templates_idempotency;
 ALTER TABLE crm_message_templates DROP COLUMN name, DROP COLUMN approved, DROP COLUMN version, DROP COLUMN updated_at, DROP COLUMN idempotency_key;

@@ -5,8 +5,6 @@ func seedComposing(s *session, w *tenantWorld) {
 	s.t.Helper()
 	s.exec("INSERT INTO parley_desk_settings (undo_seconds) VALUES (5)")
 	s.exec("INSERT INTO parley_hours (channel_id, time_zone) VALUES ($1, 'UTC')", w.channel)
-	user := one[int](s, "INSERT INTO core_users (name) VALUES ('Di') RETURNING id")
-	s.exec("INSERT INTO parley_alert_preferences (user_id, way, channel_id) VALUES ($1, 'mail', $2)", user, w.channel)
 }
 
 // seedComposed writes what is waiting for a client, or was said without anybody.
@@ -16,6 +14,4 @@ func seedComposed(s *session, w *tenantWorld, c *clientWorld) {
 		VALUES ($1, $2, '{}', now(), 0) RETURNING id`, c.chat, w.user)
 	s.exec("INSERT INTO parley_scheduled_files (scheduled_id, upload_id) VALUES ($1, $2)", scheduled, c.upload)
 	s.exec("INSERT INTO parley_autoreplies (client_id, day, kind) VALUES ($1, '2026-01-02', 'away')", c.client)
-	s.exec(`INSERT INTO parley_alerts (user_id, chat_id, seq)
-		SELECT user_id, $1, 1 FROM parley_alert_preferences WHERE tenant_id = $2`, c.chat, w.tenant)
 }

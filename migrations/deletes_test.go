@@ -178,8 +178,8 @@ var followers = []string{
 	"parley_albums_delivery",
 	// What refers to these is referred to by nothing.
 	"parley_merges_into", "parley_merges_from",
-	"parley_scheduled_user", "parley_scheduled_files_scheduled", "parley_alert_preferences_user", "parley_alert_preferences_channel",
-	"parley_alerts_user", "parley_alerts_chat", "parley_autoreplies_client", "parley_hours_channel",
+	"parley_scheduled_user", "parley_scheduled_files_scheduled",
+	"parley_autoreplies_client", "parley_hours_channel",
 	"parley_team_members_team", "parley_team_members_user", "parley_chat_labels_chat", "parley_chat_labels_label",
 	"parley_notes_chat", "parley_notes_user", "parley_drafts_chat", "parley_drafts_user", "parley_drafts_channel",
 	"parley_drafts_reply_to",

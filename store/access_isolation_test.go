@@ -419,6 +419,20 @@ func reaches() map[string]func(f *foreign) {
 			f.none("StartValues", len(v["first_name"])+len(v["agent_name"]), err)
 		},
 
+		"Hours": func(f *foreign) { l, err := f.db.Hours(f.Context(), f.tenant); f.none("Hours", len(l), err) },
+		"SetHours": func(f *foreign) {
+			_, err := f.db.SetHours(f.Context(), f.tenant, 0, inbox.Hours{Channel: f.channel, TimeZone: "UTC"})
+			f.missing("SetHours", err)
+		},
+		"AutoRepliesDue": func(f *foreign) {
+			l, err := f.db.AutoRepliesDue(f.Context(), f.tenant, []store.AutoReplyRule{{Tenant: f.tenant, Channel: f.channel, Kind: store.AutoAway, Day: "2026-01-01", Text: "x"}}, 10)
+			f.none("AutoRepliesDue", len(l), err)
+		},
+		"AutoReply": func(f *foreign) {
+			_, err := f.db.AutoReply(f.Context(), store.AutoReplyRule{Tenant: f.tenant, Channel: f.channel, Kind: store.AutoAway, Day: "2026-01-01", Text: "x"}, f.chat, f.user, nil)
+			f.missing("AutoReply", err)
+		},
+
 		"SetDeskSettings": own,
 		"AddLabel":        own, "AddClient": own,
 		"AddAccount": own, "AddToken": own, "InviteFirstOwner": own, "AppendAudit": own, "EnsureOperator": own, "CreateChannel": own,

@@ -55,6 +55,8 @@ type Reply struct {
 	Approved map[events.ChannelID]*inbox.Template
 	// Undo is how long the reply waits before it leaves.
 	Undo time.Duration
+	// Automatic marks what no person wrote.
+	Automatic bool
 	// Mail sets what a mail's head would otherwise take from the mail answered,
 	// nil for nothing. Other transports refuse it.
 	Mail *ReplyMail
@@ -185,6 +187,7 @@ func reply(ctx context.Context, tx pgx.Tx, r Reply) (inbox.Message, error) {
 		return inbox.Message{}, err
 	}
 	content := contentOf(cmp.Or(r.Text, templateText(r.Template)), files)
+	content.Automatic = r.Automatic
 	if answered != nil {
 		content.Topic = answered.topic
 		if answered.Valid() {
@@ -303,7 +306,8 @@ func notStale(ctx context.Context, tx pgx.Tx, r Reply, last int64) error {
 		return nil
 	}
 	rows, _ := tx.Query(ctx, messageSelect+`
-		 WHERE m.chat_id = $1 AND m.seq > $2 AND mb.user_id IS DISTINCT FROM $3 ORDER BY m.seq LIMIT $4`,
+		 WHERE m.chat_id = $1 AND m.seq > $2 AND mb.user_id IS DISTINCT FROM $3
+		   AND NOT coalesce((m.content ->> 'automatic')::boolean, false) ORDER BY m.seq LIMIT $4`,
 		r.Chat, r.Seen, r.User, MaxMissed)
 	missed, err := pgx.CollectRows(rows, scanMessage)
 	if err != nil || len(missed) == 0 {

@@ -77,6 +77,9 @@ func letterHead(ctx context.Context, tx pgx.Tx, r Reply, way route) (*events.Mai
 		domain = account[at+1:]
 	}
 	head.MessageID = uuid.Must(uuid.NewV7()).String() + "@" + domain
+	if r.Automatic {
+		head.Automatic = "auto-replied"
+	}
 	head.ChatToken = strconv.FormatInt(r.Chat, 10)
 	return &head, nil
 }

@@ -18,7 +18,7 @@ func phoneWorld(t *testing.T) *deskWorld {
 	w := newDeskWorld(t)
 	ch := w.newChannel("SMS")
 	ch.Transport = events.SMS
-	stored, err := w.db.CreateChannel(t.Context(), ch, "+4930")
+	stored, err := w.db.CreateChannel(t.Context(), ch, "+4930", "")
 	if err != nil {
 		t.Fatal(err)
 	}

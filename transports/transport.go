@@ -150,6 +150,9 @@ type MailHead struct {
 	// ReplyToken becomes part of the Reply-To address and ties answers to the
 	// chat; empty when the mailbox takes no plus-addresses.
 	ReplyToken string
+	// Automatic is what Auto-Submitted says (RFC 3834, section 5), such as
+	// "auto-replied"; empty when a person wrote the mail.
+	Automatic string
 }
 
 // Template is an approved template of the provider.

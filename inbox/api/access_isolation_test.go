@@ -79,6 +79,7 @@ var valid = map[string]string{
 	"preview":               `{"text":"Hello"}`,
 	"schedule-reply":        `{"text":"later","seen":1,"force":true,"send_at":"` + time.Now().Add(time.Hour).Format(time.RFC3339) + `"}`,
 	"start-chat":            `{"to":"7","text":"from another tenant","channel":"Support","force":true}`,
+	"set-hours":             `{"enabled":false,"time_zone":"UTC","week":{},"holidays":{},"away":"","greeting":""}`,
 	"reschedule":            `{"text":"changed"}`,
 	"set-desk-settings":     `{"undo_seconds":7}`,
 	"confirm-second-factor": `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"000000"}`,

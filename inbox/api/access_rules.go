@@ -94,6 +94,8 @@ func rules() map[string]operationRule {
 		"reschedule":             allow(inbox.Agent, access.WriteChats).noted("scheduled.change"),
 		"cancel-scheduled":       allow(inbox.Agent, access.WriteChats).noted("scheduled.cancel"),
 		"start-chat":             allow(inbox.Agent, access.WriteChats).noted("chat.start"),
+		"list-hours":             allow(inbox.ReadOnly, access.ReadChats),
+		"set-hours":              allow(inbox.Admin, access.WriteUsers).noted("hours.set"),
 		"undo":                   allow(inbox.Agent, access.WriteChats).noted("message.undo"),
 		"get-desk-settings":      allow(inbox.ReadOnly, access.ReadChats),
 		"set-desk-settings":      allow(inbox.Admin, access.WriteUsers).noted("desk.set"),

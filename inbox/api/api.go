@@ -101,6 +101,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.undos(h)
 	a.schedules(h)
 	a.starts(h)
+	a.hours(h)
 	a.attachments(h)
 	a.deliveries(h)
 	a.actions(h)

@@ -19,7 +19,8 @@ const (
 )
 
 // Clerk does what is to be done without anybody asking: it sends scheduled replies
-// when they are due. It returns when ctx ends.
+// when they are due, and answers outside the opening hours. It returns when ctx
+// ends.
 //
 // One process holds the lease, so that the others need not look; what makes each
 // thing happen once is the row that is changed with it, so a clerk that was frozen
@@ -63,7 +64,7 @@ func (d *Desk) clerk(ctx context.Context, lease store.Lease) error {
 
 // ClerkRound does what is due now.
 func (d *Desk) ClerkRound(ctx context.Context) error {
-	return d.releaseScheduled(ctx)
+	return errors.Join(d.releaseScheduled(ctx), d.answerAutomatically(ctx))
 }
 
 // releaseScheduled sends the scheduled replies that are due.

@@ -116,7 +116,7 @@ func mailHead(m *events.Mail, part int) *transports.MailHead {
 		return nil
 	}
 	head := &transports.MailHead{
-		Subject: m.Subject, To: m.To, Cc: m.Cc, MessageID: m.MessageID, References: m.References, ReplyToken: m.ChatToken,
+		Subject: m.Subject, To: m.To, Cc: m.Cc, MessageID: m.MessageID, References: m.References, ReplyToken: m.ChatToken, Automatic: m.Automatic,
 	}
 	if len(m.InReplyTo) > 0 {
 		head.InReplyTo = m.InReplyTo[0]

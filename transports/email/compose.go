@@ -99,6 +99,9 @@ func (m *Mailbox) compose(ctx context.Context, out transports.Outbound, now time
 	if len(references) > 0 {
 		h.SetMsgIDList("References", references)
 	}
+	if head.Automatic == "auto-replied" || head.Automatic == "auto-generated" {
+		h.Set("Auto-Submitted", head.Automatic)
+	}
 	h.Set(OwnHeader, "<"+o.id+">")
 	if o.bytes, err = write(ctx, h, out.Part); err != nil {
 		return nil, err
