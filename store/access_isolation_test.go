@@ -261,6 +261,12 @@ func reaches() map[string]func(f *foreign) {
 			_, found, err := f.db.LoginOf(f.Context(), f.tenant, f.email)
 			f.none("LoginOf", count(found), err)
 		},
+		"AccountOfSubject": func(f *foreign) {
+			for _, s := range []store.Subject{{Issuer: "https://id.example.com", Subject: "ann"}, {Issuer: "https://id.example.com", Subject: "new", Email: f.email}} {
+				_, found, err := f.db.AccountOfSubject(f.Context(), f.tenant, by, s)
+				f.none("AccountOfSubject", count(found), err)
+			}
+		},
 		"UseTOTP": func(f *foreign) {
 			first, err := f.db.UseTOTP(f.Context(), f.tenant, f.user, 1<<40)
 			f.none("UseTOTP", count(first), err)
@@ -530,6 +536,10 @@ func newForeign(t *testing.T) (*foreign, string) {
 	v, _, err := f.db.Invite(t.Context(), w.a, byOperator, inbox.Owner, store.NewInvitation{Email: "x@example.com", Role: inbox.Agent, Hash: f.hash, Life: time.Hour})
 	must(err)
 	f.invitation = v.ID
+	_, linked, err := f.db.AccountOfSubject(t.Context(), w.a, byOperator, store.Subject{Issuer: "https://id.example.com", Subject: "ann", Email: f.email})
+	if must(err); !linked {
+		t.Fatal("nobody is linked")
+	}
 	up, err := f.db.CreateUpload(t.Context(), w.a, store.NewUpload{BlobKey: store.NewMediaKey(w.a), Name: "f", MIME: "text/plain", Size: 1, SHA256: f.hash})
 	must(err)
 	f.upload = up.ID

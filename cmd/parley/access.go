@@ -8,6 +8,7 @@ import (
 
 	"parley/inbox"
 	"parley/inbox/access"
+	"parley/inbox/api"
 	"parley/store"
 )
 
@@ -24,6 +25,15 @@ func (s *server) servePublic(ctx context.Context) (stop func(context.Context), e
 				Code: inbox.Invalid, Message: fmt.Sprintf("%q is not where people reach the API.", s.cfg.APIURL),
 				Hint: "It looks like https://inbox.example.com, without a path.",
 			}
+		}
+	}
+	if s.proxies, err = access.ParseProxies(s.cfg.TrustedProxies); err != nil {
+		return nil, err
+	}
+	if s.cfg.OIDC.Issuer != "" && (s.cfg.APIURL == "" || s.cfg.OIDC.ClientID == "") {
+		return nil, &inbox.Error{
+			Code: inbox.Invalid, Message: "Signing in by a provider needs to know where it sends people back to, and who asks.",
+			Hint: "Set --api-url and --oidc-client-id, too.",
 		}
 	}
 	if s.api, err = listenTCP(ctx, s.cfg.APIListen, "--api-listen"); err != nil {
@@ -47,6 +57,16 @@ func (s *server) apiURL() string {
 
 func (s *server) guard(db *store.DB) *access.Guard {
 	return access.NewGuard(access.GuardOptions{DB: db, Keyring: s.keys})
+}
+
+// signIns is nil without a provider.
+func (s *server) signIns(g *access.Guard) *access.OIDC {
+	o := s.cfg.OIDC
+	if o.Issuer == "" {
+		return nil
+	}
+	o.RedirectURL = s.apiURL() + api.OIDCReturn
+	return access.NewOIDC(g, o)
 }
 
 // inviteOwner tells people, once, how the first owner gets in. The log, which is

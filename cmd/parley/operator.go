@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"parley/events/jetstream"
+	"parley/inbox/access"
 	"parley/inbox/api"
 	"parley/inbox/desk"
 	"parley/inbox/router"
@@ -44,6 +45,10 @@ func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 		Desk: d, Quarantine: quarantine{d.Store, r}, Audit: auditor(d.Store, s.bus), Status: s.status,
 		Stop: s.streams, Version: s.cfg.Version, Logger: s.log.With("role", roleAPI),
 		Guard: guard, URL: s.apiURL(), HTTPS: strings.HasPrefix(s.apiURL(), "https://"),
+	}
+	opts.Proxies, opts.OIDC = s.proxies, s.signIns(guard)
+	if s.cfg.RateLimit > 0 {
+		opts.Limits = access.NewLimits(s.cfg.RateLimit)
 	}
 	if opts.Pages, err = web.New(web.Options{Desk: d, Guard: guard, HTTPS: opts.HTTPS, Logger: opts.Logger}); err != nil {
 		s.fail(fmt.Errorf("the pages: %w", err)) // embedded, so tests find it before anybody else

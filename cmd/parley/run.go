@@ -54,6 +54,14 @@ type Config struct {
 	// APIListen is the address of the API for people and programs, none when it is
 	// empty; APIURL where they reach it, http:// and that address when it is empty.
 	APIListen, APIURL string
+	// TrustedProxies are the networks of the proxies in front of the API, with
+	// commas, empty for none; RateLimit is how many requests a second each user and
+	// each token may make, 0 for any number.
+	TrustedProxies string
+	RateLimit      float64
+	// OIDC is who else vouches for people; nobody where its Issuer is empty. Its
+	// RedirectURL follows from APIURL.
+	OIDC access.OIDCOptions
 	// Notice is where people read what is told once, such as the first owner's
 	// link; nil when nobody reads it.
 	Notice io.Writer
@@ -145,6 +153,8 @@ type server struct {
 	listen net.Listener
 	// api is nil without APIListen.
 	api net.Listener
+	// proxies are believed where the API's requests come from.
+	proxies access.Proxies
 	// metrics is their own address, empty when they are on listen.
 	metrics string
 	// webhooks and operator answer requests once there is somebody to.

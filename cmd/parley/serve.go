@@ -136,6 +136,7 @@ With an external database it needs a secret key, which seals the channels' crede
 				return err
 			}
 			cfg.Notice = cmd.OutOrStdout()
+			cfg.OIDC.ClientSecret = os.Getenv("PARLEY_OIDC_CLIENT_SECRET") // not a flag: the process list shows flags to everybody
 			if cfg.SendDeadline, err = sendDeadline(cmd, cfg.SendDeadline); err != nil {
 				return &usageError{cmd, err}
 			}
@@ -151,6 +152,12 @@ With an external database it needs a secret key, which seals the channels' crede
 		"how long a provider may take to answer a send; a process that died keeps its channels for half as long again (PARLEY_SEND_DEADLINE)")
 	cmd.Flags().StringVar(&f.cfg.APIListen, "api-listen", cmp.Or(os.Getenv("PARLEY_API_LISTEN"), "127.0.0.1:8081"), "address of the API for people and programs; empty for none (PARLEY_API_LISTEN)")
 	cmd.Flags().StringVar(&f.cfg.APIURL, "api-url", os.Getenv("PARLEY_API_URL"), "where people reach the API, such as https://inbox.example.com (PARLEY_API_URL; default http:// and --api-listen)")
+	cmd.Flags().StringVar(&f.cfg.TrustedProxies, "trusted-proxies", os.Getenv("PARLEY_TRUSTED_PROXIES"),
+		"networks of the proxies in front of the API, such as 10.0.0.0/8,192.0.2.7: X-Forwarded-For and Forwarded are believed from nobody else (PARLEY_TRUSTED_PROXIES)")
+	cmd.Flags().Float64Var(&f.cfg.RateLimit, "rate-limit", 50, "how many API requests a second each user and each token may make, and four times as many at once; 0 for any number")
+	cmd.Flags().StringVar(&f.cfg.OIDC.Issuer, "oidc-issuer", os.Getenv("PARLEY_OIDC_ISSUER"), "URL of the OpenID Connect provider that people may sign in by (PARLEY_OIDC_ISSUER)")
+	cmd.Flags().StringVar(&f.cfg.OIDC.ClientID, "oidc-client-id", os.Getenv("PARLEY_OIDC_CLIENT_ID"), "who Parley is there; the secret is read from PARLEY_OIDC_CLIENT_SECRET (PARLEY_OIDC_CLIENT_ID)")
+	cmd.Flags().StringVar(&f.cfg.OIDC.Domain, "oidc-domain", os.Getenv("PARLEY_OIDC_DOMAIN"), "let in only whose verified address is of this domain (PARLEY_OIDC_DOMAIN)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
 	return cmd
 }

@@ -107,18 +107,24 @@ func (g *Guard) LogIn(ctx context.Context, a Attempt) (Credential, store.Account
 		}
 		return Credential{}, store.Account{}, errLogin()
 	}
-	c, err := NewCredential(SessionKind, a.Tenant)
+	c, err := g.begin(ctx, a.Tenant, l.Account, a.By, a.UserAgent)
 	if err != nil {
 		return Credential{}, store.Account{}, err
 	}
-	by := a.By
-	by.Kind, by.ID, by.Name = inbox.UserActor, strconv.FormatInt(l.ID, 10), l.Name
-	if _, err = g.db.StartSession(ctx, a.Tenant, by, store.NewSession{
-		User: l.ID, Hash: c.Hash(), Life: SessionLife, Idle: SessionIdle, UserAgent: a.UserAgent,
-	}); err != nil {
-		return Credential{}, store.Account{}, err
-	}
 	return c, l.Account, g.db.LoginSucceeded(ctx, account)
+}
+
+// begin begins the session of somebody who proved who they are.
+func (g *Guard) begin(ctx context.Context, tenant events.TenantID, who store.Account, by inbox.Actor, userAgent string) (Credential, error) {
+	c, err := NewCredential(SessionKind, tenant)
+	if err != nil {
+		return Credential{}, err
+	}
+	by.Kind, by.ID, by.Name = inbox.UserActor, strconv.FormatInt(who.ID, 10), who.Name
+	_, err = g.db.StartSession(ctx, tenant, by, store.NewSession{
+		User: who.ID, Hash: c.Hash(), Life: SessionLife, Idle: SessionIdle, UserAgent: userAgent,
+	})
+	return c, err
 }
 
 // RetryAfter is the data of a refusal that time mends.

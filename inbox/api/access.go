@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -86,11 +85,12 @@ func requestID(w http.ResponseWriter) string {
 // never had any.
 func identify(o Options, log *slog.Logger, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		address, _, err := net.SplitHostPort(r.RemoteAddr)
-		if err != nil {
-			address = r.RemoteAddr
-		}
+		address := o.Proxies.Client(r)
 		id := requestID(w)
+		// Before the credential is looked up, so that guessing costs little.
+		if o.Limits != nil && tooFast(w, o.Limits.Address, access.AddressKey(address)) {
+			return
+		}
 		p := access.Principal{Actor: inbox.Actor{Kind: inbox.Anonymous}}
 		if text, given := credential(r, o.HTTPS); given {
 			known, ok, err := o.Guard.Identify(r.Context(), text)
@@ -106,6 +106,9 @@ func identify(o Options, log *slog.Logger, next http.Handler) http.Handler {
 				return
 			}
 			// A cookie that is no longer good is no obstacle to logging in.
+		}
+		if o.Limits != nil && tooFastFor(w, o.Limits, p) {
+			return
 		}
 		p.Address, p.UserAgent, p.RequestID = address, store.CutUserAgent(r.UserAgent()), id
 		ctx := access.With(r.Context(), p)

@@ -116,7 +116,7 @@ func rules() map[string]operationRule {
 		"change-channel":    allow(inbox.Admin, access.WriteChannels).noted("channel.change"),
 
 		// These write the audit log in their own transactions.
-		"log-in": public, "accept-invitation": public,
+		"log-in": public, "accept-invitation": public, "begin-sign-in": public, "finish-sign-in": public,
 		"log-out": person, "begin-second-factor": person, "confirm-second-factor": person,
 		"me":                allow(inbox.ReadOnly, access.ReadChats),
 		"list-users":        allow(inbox.ReadOnly, access.ReadUsers),

@@ -44,6 +44,12 @@ type Options struct {
 	// whether they do so over https.
 	URL   string
 	HTTPS bool
+	// Proxies are believed where a request comes from; Limits bound how fast each
+	// caller may go on, nil for not at all. Neither is for the operator.
+	Proxies access.Proxies
+	Limits  *access.Limits
+	// OIDC signs people in who are known elsewhere, nil for nobody.
+	OIDC *access.OIDC
 	// Pages are served by [Public] beside the API, for whoever is known or not; nil
 	// for none.
 	Pages http.Handler
@@ -113,6 +119,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.webhooks(h)
 	a.statuses(h)
 	a.sessions(h)
+	a.signIns(h)
 	a.users(h)
 	a.invitations(h)
 	a.tokens(h)
