@@ -133,7 +133,7 @@ func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 		"log-in": "each is a session of its own", "accept-invitation": "an invitation is used up", "begin-second-factor": "stores nothing",
 		"merge-clients": "a second merge finds them merged",
 	}
-	versionless := map[string]string{"change-webhook": "what programs are called with is set up by one person; it has no version"}
+	versionless := map[string]string{"change-webhook": "what programs are called with is set up by one person; it has no version", "change-team": "it has no version"}
 	for id, op := range operations() {
 		takes := map[string]bool{}
 		for _, p := range op.Parameters {
