@@ -92,6 +92,10 @@ postgres: ## install PostgreSQL 15 or later if it is missing
 cc:
 	@deploy/install-deps.sh cc
 
+.PHONY: pictures
+pictures: go postgres browser bin/axe.min.js ## take the pictures of the pages in docs/pages
+	PARLEY_SHOTS='$(CURDIR)/docs/pages' go test -count=1 -run '^TestPages$$' ./cmd/parley
+
 # Agents' pages are driven in a real browser.
 .PHONY: browser
 browser:
