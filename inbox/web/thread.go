@@ -45,9 +45,11 @@ type messageRow struct {
 	// Text is what is new, Quoted what a mail repeats.
 	Text, Quoted []textPart
 	Subject      string
-	State        inbox.DeliveryState
-	Out          bool
-	Album        bool
+	// HTML says that a mail has more to show than its words.
+	HTML  bool
+	State inbox.DeliveryState
+	Out   bool
+	Album bool
 }
 
 // chatID is the chat that a path names.
@@ -146,6 +148,7 @@ func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 			m.Album = c.Group != ""
 		}
 		m.Text, m.Quoted = textParts(text), textParts(quoted)
+		m.HTML = mailBody(m.Attachments) != nil
 		if d := m.Delivery; d != nil {
 			m.State = d.State
 		}

@@ -37,7 +37,7 @@ type pages struct {
 // contentPolicy lets a page load only what Parley itself serves, and nothing run
 // that is written within it (https://www.w3.org/TR/CSP3/).
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; " +
-	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	"frame-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // New makes the handler of all pages. It fails when an embedded text or template
 // is broken.
@@ -67,6 +67,7 @@ func New(o Options) (http.Handler, error) {
 	mux.Handle("GET /inbox/{chat}/messages/{message}", p.forAgents(p.showMessage))
 	mux.Handle("POST /inbox/{chat}/reply", p.change(inbox.Agent, "message.reply", p.reply))
 	mux.Handle("POST /inbox/{chat}/read", p.change(inbox.Agent, "", p.markRead))
+	mux.Handle("GET /messages/{message}/html", p.forAgents(p.showMail))
 	mux.Handle("GET /deliveries", p.forAgents(p.showDeliveries))
 	for verb := range deliveryVerbs {
 		mux.Handle("POST /deliveries/{delivery}/"+verb, p.change(inbox.Agent, "delivery."+verb, p.settleDelivery(verb)))

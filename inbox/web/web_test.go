@@ -38,7 +38,7 @@ func TestTexts(t *testing.T) {
 	}
 	used := []string{
 		"login.title", "login.welcome", "invite.title", "inbox.title", "error.internal", "page.not_found", "chat.not_found",
-		"message.not_found", "reply.broken", "reply.too_many_files", "error.role_agent", "deliveries.title",
+		"message.not_found", "message.no_html", "reply.broken", "reply.too_many_files", "error.role_agent", "deliveries.title",
 	}
 	for _, m := range regexp.MustCompile(`\{\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
 		used = append(used, m[1])
@@ -103,7 +103,7 @@ func TestStrangersSeeNoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries"} {
+	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if to := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/login") {
