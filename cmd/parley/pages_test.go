@@ -187,8 +187,16 @@ func openOffice(t *testing.T) *office {
 	t.Helper()
 	dir := dataFolder(t)
 	telegram, address := startTelegram(t)
-	o := &office{program: start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"}), dir: dir, telegram: telegram, password: "a password for tests"}
+	o := employ(t, start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"}), dir)
+	o.telegram = telegram
 	o.connect(t, address)
+	return o
+}
+
+// employ gives a program its agent.
+func employ(t *testing.T, p *program, dir string) *office {
+	t.Helper()
+	o := &office{program: p, dir: dir, password: "a password for tests"}
 	tenant, err := o.Desk.Tenant(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -350,6 +358,31 @@ func TestReplyWithAFile(t *testing.T) {
 	if last.Kind != "photo" || last.Text != "Like this." || last.ReplyTo != phone[0].MessageID {
 		t.Errorf("the phone shows %+v, the first was %d", last, phone[0].MessageID)
 	}
+}
+
+// TestMailIsShown opens a mail's layout, with its picture and nothing else of it.
+func TestMailIsShown(t *testing.T) {
+	t.Parallel()
+	p, dir, box := startWithMail(t)
+	o, ctx := employ(t, p, dir), browser(t)
+	if err := box.Deliver(illustrated("shown-1", aPicture(t, 80, 60), noise(pdf, 2000))); err != nil {
+		t.Fatal(err)
+	}
+	awaitFacts(t, dir, 1, "attachment", "stored", 3)
+	o.logIn(t, ctx)
+	do(t, ctx,
+		chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .subject", "The roof"),
+		shows(".message .file", "plan.pdf"),
+		chromedp.Click(`.mail summary`, chromedp.ByQuery),
+		chromedp.WaitVisible(`.mail iframe`, chromedp.ByQuery),
+	)
+	inBothThemes(t, ctx, "mail")
+	do(t, ctx,
+		chromedp.Navigate(o.Pages+"/messages/1/html"),
+		shows("b", "this"),
+		chromedp.Poll(`document.querySelector("img").naturalWidth === 80`, nil),
+		shot("mail"),
+	)
 }
 
 // TestUncertainIsAskedAbout has the provider's answer get lost: a person says what

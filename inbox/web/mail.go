@@ -20,8 +20,9 @@ const maxMail = 2 << 20
 
 // mailPolicy is what a mail shown in its frame may do: nothing but look, at its
 // own pictures. The sanitiser is the first wall, this the second: no scripts, no
-// forms, no other origin, wherever it is opened.
-const mailPolicy = "sandbox allow-popups; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; " +
+// forms, no other origin, wherever it is opened. It keeps Parley's origin, or its
+// pictures, which take the session's cookie, would not be shown.
+const mailPolicy = "sandbox allow-popups allow-same-origin; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 // mailRules is what stays of a mail's HTML: words, tables, and pictures that came
