@@ -19,6 +19,7 @@ import (
 	"parley/inbox"
 	"parley/inbox/desk"
 	"parley/store"
+	"parley/transports"
 	"parley/transports/sandbox"
 )
 
@@ -357,6 +358,39 @@ func TestReplyWithAFile(t *testing.T) {
 	last := phone[len(phone)-1]
 	if last.Kind != "photo" || last.Text != "Like this." || last.ReplyTo != phone[0].MessageID {
 		t.Errorf("the phone shows %+v, the first was %d", last, phone[0].MessageID)
+	}
+}
+
+// TestComposerCounts holds the page's counter of SMS against the adapter's, and
+// shows how long a WhatsApp window stays open.
+func TestComposerCounts(t *testing.T) {
+	t.Parallel()
+	p, dir, twilio := startWithTwilio(t)
+	o, ctx := employ(t, p, dir), browser(t)
+	bo, err := twilio.Person("bo").WhatsApp()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bo.Say("Hello"); err != nil {
+		t.Fatal(err)
+	}
+	o.logIn(t, ctx)
+	do(t, ctx,
+		chromedp.Click(`.rows a`, chromedp.ByQuery),
+		shows(".message .text", "Hello"),
+		shows("[data-counter]", "Free text for 23 h"),
+	)
+	for _, text := range []string{
+		"a", strings.Repeat("a", 160), strings.Repeat("a", 161), strings.Repeat("€", 80), strings.Repeat("€", 81), strings.Repeat("ä", 307),
+		strings.Repeat("я", 70), strings.Repeat("я", 71), strings.Repeat("😀", 35), strings.Repeat("😀", 36), "{}[]~\\^|", "`",
+	} {
+		var parts int
+		do(t, ctx, chromedp.Evaluate(fmt.Sprintf(`import(document.querySelector("script[type=module]").src.replace("parley.js", "sms.js"))
+			.then((m) => m.count(%s).segments)`, strconv.Quote(text)), &parts,
+			func(p *cdpruntime.EvaluateParams) *cdpruntime.EvaluateParams { return p.WithAwaitPromise(true) }))
+		if want := transports.CountSegments(text).Count; parts != want {
+			t.Errorf("%q: the page counts %d SMS, the adapter %d", text, parts, want)
+		}
 	}
 }
 

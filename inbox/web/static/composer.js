@@ -2,7 +2,6 @@
 // loses what was typed.
 import { fragment } from "./fetch.js";
 import { count } from "./sms.js";
-import { timeOfDay } from "./times.js";
 import { startUploads } from "./uploads.js";
 
 export function startComposer(thread) {
@@ -28,7 +27,10 @@ export function startComposer(thread) {
       const { characters, segments } = count(text.value);
       parts.push(counter.dataset.segments.replace("{n}", characters).replace("{parts}", segments));
     }
-    if (option?.dataset.until) parts.push(counter.dataset.window.replace("{time}", timeOfDay(new Date(option.dataset.until))));
+    if (option?.dataset.until) {
+      const minutes = Math.max(0, Math.floor((new Date(option.dataset.until) - Date.now()) / 60000));
+      parts.push(counter.dataset.window.replace("{hours}", Math.floor(minutes / 60)).replace("{minutes}", minutes % 60));
+    }
     counter.textContent = parts.join(" · ");
   }
   text.addEventListener("input", () => {
@@ -36,6 +38,7 @@ export function startComposer(thread) {
     describe();
   });
   channel.addEventListener("change", describe);
+  setInterval(describe, 30000); // windows close while nobody types
   describe();
 
   const files = startUploads(form);

@@ -21,7 +21,3 @@ export function showTimes(root) {
     time.title = full.format(at);
   }
 }
-
-export function timeOfDay(at) {
-  return clock.format(at);
-}
