@@ -132,8 +132,12 @@ func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 	keyless := map[string]string{
 		"log-in": "each is a session of its own", "accept-invitation": "an invitation is used up", "begin-second-factor": "stores nothing",
 		"merge-clients": "a second merge finds them merged",
+		"add-contact":   "missing: it should take one",
 	}
-	versionless := map[string]string{"change-webhook": "what programs are called with is set up by one person; it has no version", "change-team": "it has no version"}
+	versionless := map[string]string{
+		"change-webhook": "what programs are called with is set up by one person; it has no version", "change-team": "it has no version",
+		"change-note": "it has no version", "change-label": "it has no version",
+	}
 	for id, op := range operations() {
 		takes := map[string]bool{}
 		for _, p := range op.Parameters {

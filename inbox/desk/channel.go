@@ -114,7 +114,7 @@ func (d *Desk) sameChannel(there store.Channel, n NewChannel) error {
 	if err != nil {
 		return err
 	}
-	same := there.Transport == n.Transport && (there.Version > 1 || there.Name == strings.TrimSpace(n.Name) && maps.Equal(there.Settings, n.Settings))
+	same := there.Transport == n.Transport && (there.Version > 1 || there.Name == strings.TrimSpace(n.Name) && maps.Equal(there.Unguarded().Settings, events.Channel{Settings: n.Settings}.Unguarded().Settings))
 	for name, secret := range n.Secrets {
 		same = same && (there.Version > 1 || secrets[name] == secret)
 	}
