@@ -50,11 +50,52 @@ CALL parley_isolate('parley_merged_messages');
 GRANT SELECT, INSERT, DELETE ON parley_merged_messages TO parley_api;
 
 GRANT UPDATE (client_id) ON parley_identities TO parley_api;
+
+-- Who may not write: a number, address or account, a mail domain with what is
+-- below it, or a pattern with * and ?. What they write is ignored, and kept.
+CREATE TABLE parley_blocks (
+    id         bigserial   PRIMARY KEY,
+    tenant_id  uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
+    kind       text        NOT NULL CHECK (kind IN ('value', 'domain', 'pattern')),
+    value      text        NOT NULL CHECK (value <> '' AND value = lower(value) AND length(value) <= 512),
+    note       text        NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT parley_blocks_once UNIQUE (tenant_id, kind, value)
+);
+CALL parley_isolate('parley_blocks');
+GRANT SELECT, INSERT, DELETE ON parley_blocks TO parley_api;
+
+-- What must not come back: keyed hashes of the provider's keys of erased messages,
+-- and of the names of those who were erased, which hold for what they sent until
+-- then. Nobody can tell from them who it was.
+CREATE TABLE parley_tombstones (
+    tenant_id uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
+    digest    bytea       NOT NULL CHECK (length(digest) = 32),
+    erased_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, digest)
+);
+CALL parley_isolate('parley_tombstones');
+
+-- Erasures: that there was one, and what is left to do outside of the database.
+CREATE TABLE parley_erased (
+    id        uuid        PRIMARY KEY,
+    tenant_id uuid        NOT NULL DEFAULT parley_tenant() REFERENCES tenants (id) ON DELETE CASCADE,
+    at        timestamptz NOT NULL,
+    client_id bigint      NOT NULL,
+    messages  bigint      NOT NULL,
+    files     bigint      NOT NULL,
+    -- Chats, blobs and frames; NULL once they are gone.
+    todo      jsonb
+);
+CREATE INDEX parley_erased_tenant ON parley_erased (tenant_id, at);
+CREATE INDEX parley_erased_todo ON parley_erased (at) WHERE todo IS NOT NULL;
+CALL parley_isolate('parley_erased');
+GRANT SELECT ON parley_erased TO parley_api;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO parley_api, parley_worker;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 
 -- +goose Down
-DROP TABLE parley_merged_messages, parley_merges;
+DROP TABLE parley_erased, parley_tombstones, parley_blocks, parley_merged_messages, parley_merges;
 REVOKE UPDATE (client_id) ON parley_identities FROM parley_api;
 ALTER TABLE crm_chats DROP COLUMN merged_into;
 ALTER TABLE crm_clients DROP COLUMN merged_into;

@@ -51,6 +51,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	seedNewcomers(s, w)
 	seedComposing(s, w)
 	seedTeam(s, w)
+	seedRules(s)
 	return w
 }
 
@@ -178,6 +179,7 @@ var mayPointNowhere = map[string]string{
 
 	"parley_webhook_deliveries.chat_id": "0 for what concerns no chat; the others go with it",
 
+	"parley_erased.client_id":           "who is not there any more",
 	"parley_merged_messages.message_id": "where a message was; one that retention removed stays away when the merge is taken back",
 	"parley_deliveries.reply_to":        "a provider's id",
 }

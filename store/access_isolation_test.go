@@ -24,7 +24,7 @@ type foreign struct {
 
 	channel                             events.ChannelID
 	chat, message, delivery, upload     int64
-	client, contact                     int64
+	client, contact, block              int64
 	template, scheduled                 int64
 	user                                int64
 	session, token, invitation, webhook string
@@ -246,6 +246,29 @@ func reaches() map[string]func(f *foreign) {
 		"Suggestions": func(f *foreign) {
 			_, err := f.db.Suggestions(f.Context(), f.tenant, f.client)
 			f.missing("Suggestions", err)
+		},
+
+		"AddBlock": own,
+		"Blocks": func(f *foreign) {
+			l, err := f.db.Blocks(f.Context(), f.tenant, 0, 10)
+			f.none("Blocks", len(l), err)
+		},
+		"RemoveBlock": func(f *foreign) { f.missing("RemoveBlock", f.db.RemoveBlock(f.Context(), f.tenant, by, f.block)) },
+		"BlockClient": func(f *foreign) {
+			f.missing("BlockClient", f.db.BlockClient(f.Context(), f.tenant, by, f.client, true))
+		},
+		"EraseClient": func(f *foreign) {
+			_, err := f.db.EraseClient(f.Context(), f.tenant, by, f.client)
+			f.missing("EraseClient", err)
+		},
+		"Erasures": func(f *foreign) {
+			l, err := f.db.Erasures(f.Context(), f.tenant, time.Time{}, 10)
+			for _, e := range l { // EraseAgain's own is of nobody
+				f.none("Erasures", int(e.Client), err)
+			}
+		},
+		"EraseAgain": func(f *foreign) {
+			f.none("EraseAgain", 0, f.db.EraseAgain(f.Context(), f.tenant, uuid.NewString(), time.Now(), [][]byte{make([]byte, 32)}))
 		},
 
 		"Accounts": func(f *foreign) {
@@ -554,6 +577,9 @@ func newForeign(t *testing.T) (*foreign, string) {
 	}
 	client := id("INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Cy')", string(w.a))
 	f.client = client
+	rule, err := f.db.AddBlock(t.Context(), w.a, byOperator, inbox.BlockRule{Kind: inbox.BlockValue, Value: "x"})
+	must(err)
+	f.block = rule.ID
 	f.contact = id("INSERT INTO crm_client_contacts (tenant_id, client_id, contact_type, contact_value) VALUES ($1, $2, 'phone', '+4930')", string(w.a), client)
 	f.chat = id("INSERT INTO crm_chats (tenant_id, client_id) VALUES ($1, $2)", string(w.a), client)
 	storetest.Exec(t, w.url, `INSERT INTO crm_chat_members (tenant_id, chat_id, client_id, transport, channel_id, provider_user, address)

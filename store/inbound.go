@@ -74,6 +74,10 @@ type inbound struct {
 	// unclaimed says that what the business wrote goes to the chat of an address
 	// that nobody ever vouched for.
 	unclaimed bool
+	// ignored says why it is no message, empty when its event does; erased that
+	// nothing of it may be kept.
+	ignored string
+	erased  bool
 }
 
 // StoreBatch stores consecutive whole frames of a partition in one transaction:
@@ -89,7 +93,7 @@ func (db *DB) StoreBatch(ctx context.Context, l *PartitionLease, recs []InboundR
 	hi, frames := recs[len(recs)-1].Seq, countFrames(recs)
 	var res BatchResult
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
-		b := newBatch(recs, l)
+		b := db.newBatch(recs, l)
 		if err := b.store(ctx, tx); err != nil {
 			return err
 		}
@@ -113,7 +117,7 @@ var errProbed = errors.New("probed")
 // the error that storing it would end with.
 func (db *DB) Probe(ctx context.Context, l *PartitionLease, rec InboundRecord) error {
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
-		if err := newBatch([]InboundRecord{rec}, l).store(ctx, tx); err != nil {
+		if err := db.newBatch([]InboundRecord{rec}, l).store(ctx, tx); err != nil {
 			return err
 		}
 		// What is checked at the commit is checked now.
@@ -158,12 +162,16 @@ type batch struct {
 	copies []copied
 	// limits of new clients an hour, of the channels that have one.
 	limits map[events.ChannelID]int
+	// erasing and blocking are the batch's tenants that have erased somebody or
+	// block somebody; erasureKey makes the hashes of what was erased.
+	erasing, blocking []string
+	erasureKey        []byte
 }
 
-func newBatch(recs []InboundRecord, l *PartitionLease) *batch {
+func (db *DB) newBatch(recs []InboundRecord, l *PartitionLease) *batch {
 	p := int16(l.Partition) //nolint:gosec // at most 256 partitions
 	return &batch{
-		partition: p, incarnation: l.Incarnation, records: recs,
+		partition: p, incarnation: l.Incarnation, records: recs, erasureKey: db.erasureKey,
 		result: BatchResult{Outcomes: make([]Outcome, len(recs))},
 	}
 }

@@ -54,7 +54,7 @@ func (db *DB) ExpireUpdates(ctx context.Context, patience time.Duration, limit i
 		if len(alone) == 0 {
 			return nil
 		}
-		return newLateBatch(alone, 0, 0).store(ctx, tx)
+		return db.newLateBatch(alone, 0, 0).store(ctx, tx)
 	})
 	return n, err
 }

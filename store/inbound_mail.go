@@ -280,7 +280,7 @@ func (b *batch) followOriginals() {
 			switch b.result.Outcomes[c.original.ord] {
 			case Ignored:
 				b.result.Outcomes[c.in.ord] = Ignored
-				c.in.who = c.original.who
+				c.in.who, c.in.ignored, c.in.erased = c.original.who, c.original.ignored, c.original.erased
 				b.ignored = append(b.ignored, c.in)
 				continue
 			case Quarantined:

@@ -120,10 +120,12 @@ SELECT i.ord, m.id, m.chat_id, m.client_id, c.blocked_at IS NOT NULL, coalesce(m
   JOIN crm_chat_members m ON m.channel_id = i.channel_id AND m.provider_user = i.provider_user
   JOIN crm_clients c ON c.id = m.client_id`
 
-// sqlChannels finds which channels are really their tenant's, and what limits
-// them.
+// sqlChannels finds which channels are really their tenant's, what limits them,
+// and whether there is anything erased or blocked to ask about.
 const sqlChannels = `
-SELECT i.ord, coalesce(c.settings->>'new_clients_per_hour', '')
+SELECT i.ord, coalesce(c.settings->>'new_clients_per_hour', ''),
+       EXISTS (SELECT FROM parley_tombstones t WHERE t.tenant_id = i.tenant_id),
+       EXISTS (SELECT FROM parley_blocks k WHERE k.tenant_id = i.tenant_id)
   FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS i (tenant_id, channel_id, ord)
   JOIN parley_channels c ON c.id = i.channel_id AND c.tenant_id = i.tenant_id`
 
@@ -157,9 +159,16 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	q.Queue(sqlChannels, tenants, channels).Query(func(rows pgx.Rows) error {
 		var ord int
 		var setting string
-		_, err := pgx.ForEachRow(rows, []any{&ord, &setting}, func() error {
+		var erasing, blocking bool
+		_, err := pgx.ForEachRow(rows, []any{&ord, &setting, &erasing, &blocking}, func() error {
 			of := asked[ord-1]
 			theirs[of] = true
+			if erasing {
+				b.erasing = append(b.erasing, string(of.tenant))
+			}
+			if blocking {
+				b.blocking = append(b.blocking, string(of.tenant))
+			}
 			if n := parseLimit(setting); n != noLimit {
 				if b.limits == nil {
 					b.limits = make(map[events.ChannelID]int)
@@ -200,6 +209,9 @@ func (b *batch) lookUp(ctx context.Context, tx pgx.Tx) error {
 	isStray := func(in *inbound) bool { return b.result.Outcomes[in.ord] == Quarantined }
 	b.updates = slices.DeleteFunc(b.updates, isStray)
 	b.ignored = slices.DeleteFunc(b.ignored, isStray)
+	if err := b.obey(ctx, tx); err != nil {
+		return err
+	}
 	// Only senders of something to store are worth creating.
 	needed := make(map[*person]bool, len(b.people))
 	for _, in := range b.messages {

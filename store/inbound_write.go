@@ -147,6 +147,7 @@ func (b *batch) setBlockedAside() []*inbound {
 	for _, in := range b.messages {
 		if in.who.blocked && !in.event.Ours {
 			b.result.Outcomes[in.ord] = Ignored
+			in.ignored = "client is blocked"
 			b.ignored = append(b.ignored, in)
 			continue
 		}
@@ -296,8 +297,10 @@ func (b *batch) queueIgnored(q *pgx.Batch) error {
 		seqs[i], accepted[i] = int64(in.seq), ev.AcceptedAt //nolint:gosec // a stream sequence
 		indexes[i] = int16(in.index)                        //nolint:gosec // a frame has at most 500 events
 		tenants[i], channels[i], ids[i], reasons[i] = string(ev.Tenant), string(ev.Channel), string(ev.ID), ev.Reason
-		if ev.Kind != events.Ignored {
-			reasons[i] = "client is blocked"
+		if in.ignored != "" {
+			reasons[i] = in.ignored
+		}
+		if ev.Kind != events.Ignored && !in.erased {
 			var err error
 			if full[i], err = withoutRaw(ev); err != nil {
 				return err

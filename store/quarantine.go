@@ -90,7 +90,7 @@ func (db *DB) ReplayQuarantined(ctx context.Context, id int64, parse func(data [
 		if err != nil {
 			return stillUnstorable(id, err.Error())
 		}
-		b := newLateBatch(list, q.Partition, q.Seq)
+		b := db.newLateBatch(list, q.Partition, q.Seq)
 		if err := b.store(ctx, tx); err != nil {
 			if sqlState(err) != "" {
 				return stillUnstorable(id, err.Error())
@@ -124,9 +124,9 @@ func stillUnstorable(id int64, why string) error {
 
 // newLateBatch is a batch of events that were accepted long ago: their messages
 // keep that time and are marked late, so that the ledger counts them once.
-func newLateBatch(list []events.Inbound, partition int, seq int64) *batch {
+func (db *DB) newLateBatch(list []events.Inbound, partition int, seq int64) *batch {
 	p := int16(partition) //nolint:gosec // at most 256 partitions
-	b := &batch{partition: p, late: true, result: BatchResult{Outcomes: make([]Outcome, len(list))}}
+	b := &batch{partition: p, late: true, erasureKey: db.erasureKey, result: BatchResult{Outcomes: make([]Outcome, len(list))}}
 	for i := range list {
 		b.records = append(b.records, InboundRecord{Seq: uint64(seq), Event: &list[i]}) //nolint:gosec // a stream sequence
 	}

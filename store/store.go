@@ -20,6 +20,9 @@ type Options struct {
 	// 16 by default.
 	WorkerConns, APIConns int32
 	Logger                *slog.Logger
+	// ErasureKey makes the hashes of what was erased; all processes of an
+	// installation have the same. Without one, guessing finds out who it was.
+	ErasureKey []byte
 }
 
 // DB is the database. Its methods may be called from several goroutines.
@@ -27,6 +30,8 @@ type DB struct {
 	worker *pgxpool.Pool
 	api    *pgxpool.Pool
 	log    *slog.Logger
+	// erasureKey is Options.ErasureKey.
+	erasureKey []byte
 }
 
 // Open prepares the pools for a migrated database; connections are made when
@@ -35,7 +40,7 @@ func Open(ctx context.Context, url string, opts *Options) (*DB, error) {
 	if opts == nil {
 		opts = &Options{}
 	}
-	db := &DB{log: opts.Logger}
+	db := &DB{log: opts.Logger, erasureKey: opts.ErasureKey}
 	if db.log == nil {
 		db.log = slog.New(slog.DiscardHandler)
 	}

@@ -35,7 +35,7 @@ func (s *server) startDatabase(ctx, rolesCtx context.Context) error {
 	if err := s.prepareSchema(ctx, url); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, url, &store.Options{Logger: s.log})
+	db, err := store.Open(ctx, url, &store.Options{Logger: s.log, ErasureKey: s.keys.Derive("parley erasures 1")})
 	if err != nil {
 		return err
 	}
@@ -152,6 +152,10 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	if s.cfg.Roles.has(roleRouter) {
 		opts.Registerer = s.reg
 	}
+	// Before anything is read from the bus: what was erased must not come back.
+	if err := s.await(ctx, "NATS does not say what was erased.", func() error { return d.RepeatErasures(ctx) }); err != nil {
+		return err
+	}
 	r := router.New(opts) // the API replays with it
 	if s.cfg.Roles.has(roleRouter) {
 		s.work.Go(func() {
@@ -184,6 +188,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	if s.cfg.Roles.has(roleAPI) {
 		s.work.Go(func() { d.ProjectChannels(ctx) })
 		s.work.Go(func() { d.WakeChats(ctx) })
+		s.work.Go(func() { d.RunErasures(ctx, ownerName()) })
 		s.serveAPI(ctx, d, r)
 	}
 	s.desk.Store(d)

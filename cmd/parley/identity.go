@@ -13,7 +13,7 @@ import (
 
 func clientCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "client", Short: "Say who is who"}
-	cmd.AddCommand(clientMergeCmd(a), clientUnmergeCmd(a), clientSuggestionsCmd(a))
+	cmd.AddCommand(clientMergeCmd(a), clientUnmergeCmd(a), clientSuggestionsCmd(a), clientBlockCmd(a, "block", "Ignore what CLIENT writes"), clientBlockCmd(a, "unblock", "Listen to CLIENT again"), clientEraseCmd(a))
 	return cmd
 }
 
@@ -75,6 +75,67 @@ func changeMerge(cmd *cobra.Command, a *app, client int64, verb string, in any, 
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), words(m))
 	return err
+}
+
+func clientBlockCmd(a *app, verb, short string) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " CLIENT", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := clientID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/clients/%d/%s", client, verb), nil, nil, nil); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"client": client, "blocked": verb == "block"})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Client %d is %sed.\n", client, verb)
+			return err
+		},
+	}
+}
+
+func clientEraseCmd(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use: "erase CLIENT", Short: "Remove CLIENT and everything of theirs for good",
+		Long: `Removes a client with all messages and files, from the database, the bus and the blob
+store. Keyed hashes stay, so that neither the provider nor a backup brings it back.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := clientID(cmd, args[0])
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return &inbox.Error{
+					Code: inbox.Invalid, Message: "Erasing cannot be taken back.",
+					Hint: fmt.Sprintf("If you mean it: parley client erase %d --yes", client),
+				}
+			}
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var e inbox.Erasure
+			if err := c.ask(cmd.Context(), http.MethodPost, fmt.Sprintf("/clients/%d/erase", client), nil, nil, &e); err != nil {
+				return err
+			}
+			if a.json {
+				return printJSON(cmd.OutOrStdout(), e)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Client %d is erased, with %d messages and %d files.\n", e.Client, e.Messages, e.Files)
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
 }
 
 func clientSuggestionsCmd(a *app) *cobra.Command {

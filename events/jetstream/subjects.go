@@ -19,6 +19,7 @@ const (
 	cursorsBucket  = "PARLEY_CURSORS"
 	leasesBucket   = "PARLEY_LEASES"
 	healthBucket   = "PARLEY_HEALTH"
+	erasuresBucket = "PARLEY_ERASURES"
 )
 
 // inboundStream is the stream of partition p.

@@ -30,6 +30,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
 		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
+		"{block}", fmt.Sprint(tw.block),
 		"{webhook}", tw.webhook,
 		"{label}", fmt.Sprint(tw.label), "{team}", fmt.Sprint(tw.team), "{note}", fmt.Sprint(tw.note), "{contact}", fmt.Sprint(tw.contact),
 	).Replace(op.Path)
@@ -51,6 +52,7 @@ var valid = map[string]string{
 	"react-to-message":      `{"emoji":["x"]}`,
 	"settle-delivery":       `{"as":"sent"}`,
 	"merge-clients":         `{"from":888888}`,
+	"add-block":             `{"kind":"value","value":"spy"}`,
 	"take-contact":          `{"contact":999999}`,
 	"reply":                 `{"text":"from another tenant","seen":1,"force":true}`,
 	"read-chat":             `{"seq":1}`,
@@ -179,6 +181,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 func missing(op *huma.Operation) string {
 	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999", "{scheduled}", "999999",
 		"{label}", "999999", "{team}", "999999", "{note}", "999999", "{contact}", "999999",
+		"{block}", "999999",
 		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{webhook}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 

@@ -99,6 +99,13 @@ func rules() map[string]operationRule {
 		"undo":                   allow(inbox.Agent, access.WriteChats).noted("message.undo"),
 		"get-desk-settings":      allow(inbox.ReadOnly, access.ReadChats),
 		"set-desk-settings":      allow(inbox.Admin, access.WriteUsers).noted("desk.set"),
+		"list-blocks":            allow(inbox.ReadOnly, access.ReadChats),
+		"add-block":              allow(inbox.Agent, access.WriteChats),
+		"remove-block":           allow(inbox.Agent, access.WriteChats),
+		"block-client":           allow(inbox.Agent, access.WriteChats),
+		"unblock-client":         allow(inbox.Agent, access.WriteChats),
+		"erase-client":           allow(inbox.Admin, access.WriteChats),
+		"list-erasures":          allow(inbox.Admin, access.ReadAudit),
 
 		"list-deliveries": allow(inbox.ReadOnly, access.ReadChats),
 		"cancel-delivery": allow(inbox.Agent, access.WriteChats).noted("delivery.cancel"),

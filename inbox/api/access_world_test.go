@@ -48,6 +48,7 @@ type tenantWorld struct {
 	channel                                                      store.Channel
 	chat, message, upload, delivery, client, template, scheduled int64
 	webhook                                                      string
+	block                                                        int64
 	invitation, token, tokenSecret, plainText                    string
 	label, team, note, contact                                   int64
 }
@@ -186,6 +187,9 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	var card inbox.ClientCard
 	w.ask(tw.session, "GET", fmt.Sprintf("/api/v1/clients/%d", tw.client), "", 200, &card)
 	tw.contact = card.Contacts[0].ID
+	var rule inbox.BlockRule
+	w.ask(tw.session, "POST", "/api/v1/blocks", `{"kind":"domain","value":"spam.example"}`, 201, &rule)
+	tw.block = rule.ID
 	var link api.Link
 	w.ask(tw.session, "POST", "/api/v1/invitations", `{"email":"next@example.com","role":"agent"}`, 201, &link)
 	tw.invitation = link.ID

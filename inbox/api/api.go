@@ -113,6 +113,8 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.actions(h)
 	a.quarantined(h)
 	a.merges(h)
+	a.blocks(h)
+	a.erasures(h)
 	a.audits(h)
 	a.streams(h)
 	a.searches(h)

@@ -30,6 +30,16 @@ func Int(t testing.TB, url, sql string, args ...any) int64 {
 	return n
 }
 
+// Text reads one text as a worker.
+func Text(t testing.TB, url, sql string, args ...any) string {
+	t.Helper()
+	var s string
+	asWorker(t, url, func(ctx context.Context, conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, sql, args...).Scan(&s)
+	})
+	return s
+}
+
 func asWorker(t testing.TB, url string, f func(context.Context, *pgx.Conn) error) {
 	t.Helper()
 	ctx := t.Context()
