@@ -58,7 +58,7 @@ func newErasureWorld(t *testing.T, adjust ...func(*jetstream.Options)) *erasureW
 		ch, err := w.db.CreateChannel(ctx, events.Channel{
 			ID: events.ChannelID(uuid.NewString()), Tenant: w.tenant, Transport: transport,
 			Name: uuid.NewString(), Mode: events.Polling, WebhookPath: uuid.NewString(),
-		}, "")
+		}, "", "")
 		w.must(err)
 		*to = ch.ID
 	}
