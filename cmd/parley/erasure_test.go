@@ -228,7 +228,7 @@ func TestErasedClientsDoNotComeBack(t *testing.T) {
 	w.must(err)
 	_, err = w.db.Reply(w.ctx, store.Reply{Tenant: w.tenant, Chat: chat, Text: "Dear anna-secret", User: operator.ID, Force: true})
 	w.must(err)
-	file, err := w.desk.Upload(w.ctx, w.tenant, "anna-secret.txt", "text/plain", strings.NewReader("a file of anna-secret"))
+	file, err := w.desk.Upload(w.ctx, w.tenant, "", "anna-secret.txt", "text/plain", strings.NewReader("a file of anna-secret"))
 	w.must(err)
 	_, err = w.db.Reply(w.ctx, store.Reply{Tenant: w.tenant, Chat: chat, Text: "Take this.", User: operator.ID, Force: true, Uploads: []int64{file.ID}})
 	w.must(err)
