@@ -94,7 +94,9 @@ func TestAClientsMessageOpensTheirChat(t *testing.T) {
 	_, err := w.db.SetChatStatus(t.Context(), w.tenant, byOperator, one, store.SetStatus{Status: inbox.ChatClosed, Seen: 3})
 	wantCode(t, err, inbox.Stale)
 	for _, s := range []store.SetStatus{
-		{Status: "lost"}, {Status: inbox.ChatSnoozed}, {Status: inbox.ChatOpen, Until: until},
+		{Status: "lost"},
+		{Status: inbox.ChatSnoozed},
+		{Status: inbox.ChatOpen, Until: until},
 		{Status: inbox.ChatSnoozed, Until: time.Now().Add(-time.Second)},
 		{Status: inbox.ChatSnoozed, Until: time.Now().Add(2 * store.MaxSnooze)},
 	} {

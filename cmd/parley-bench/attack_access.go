@@ -95,14 +95,21 @@ func (w *attackWorld) guessInvitation(ctx context.Context, _ int, a *attempts) e
 // crossSite is another site's page in the browser of an agent who is logged in.
 func (w *attackWorld) crossSite(ctx context.Context, n int, a *attempts) error {
 	headers := [][]string{
-		{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Origin", "https://evil.example"}, {"Origin", "null"},
-		{"Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain"}, {"Origin", "https://evil.example", "Content-Type", formType},
+		{"Sec-Fetch-Site", "cross-site"},
+		{"Sec-Fetch-Site", "same-site"},
+		{"Origin", "https://evil.example"},
+		{"Origin", "null"},
+		{"Sec-Fetch-Site", "cross-site", "Content-Type", "text/plain"},
+		{"Origin", "https://evil.example", "Content-Type", formType},
 		{"Sec-Fetch-Site", "cross-site", "X-HTTP-Method-Override", "GET"},
 	}
 	requests := [][3]string{
-		{http.MethodPost, "/channels/Bench/pause", ""}, {http.MethodPost, "/invitations", `{"email":"mallory@evil.example","role":"owner"}`},
-		{http.MethodPost, "/tokens", `{"name":"mallory","role":"agent","scopes":["chats:read"]}`}, {http.MethodDelete, "/session", ""},
-		{http.MethodPost, "/chats/1/messages", `{"text":"ATTACK","seen":1,"force":true}`}, {http.MethodPost, "/session", `{"email":"a@b.c","password":"x"}`},
+		{http.MethodPost, "/channels/Bench/pause", ""},
+		{http.MethodPost, "/invitations", `{"email":"mallory@evil.example","role":"owner"}`},
+		{http.MethodPost, "/tokens", `{"name":"mallory","role":"agent","scopes":["chats:read"]}`},
+		{http.MethodDelete, "/session", ""},
+		{http.MethodPost, "/chats/1/messages", `{"text":"ATTACK","seen":1,"force":true}`},
+		{http.MethodPost, "/session", `{"email":"a@b.c","password":"x"}`},
 	}
 	r := requests[n%len(requests)]
 	return w.want(ctx, a, r[0], r[1], r[2], append([]string{"Cookie", w.a.cookie}, headers[n%len(headers)]...)...)
@@ -116,9 +123,20 @@ func (w *attackWorld) trick(ctx context.Context, n int, a *attempts) error {
 		"/api/openapi.json/../v1/chats", "/api/v1/session%00", "/api/v1/me", "/api/v1/users", "/api/v1/audit-log", "/api/v1/audit-log/export",
 	}
 	headers := [][]string{
-		nil, {"X-Original-URL", "/api/v1/chats"}, {"X-Rewrite-URL", "/api/v1/chats"}, {"X-Forwarded-For", "127.0.0.1"}, {"X-Forwarded-User", "owner"},
-		{"X-Remote-User", w.a.email}, {"X-HTTP-Method-Override", "POST"}, {"Host", "localhost"}, {"Host", "parley"}, {"Forwarded", "for=127.0.0.1;host=unix"},
-		{"Parley-Tenant", string(w.a.id)}, {"X-Real-Ip", "::1"}, {"X-Parley-Operator", "1"}, {"Connection", "Authorization, Cookie"},
+		nil,
+		{"X-Original-URL", "/api/v1/chats"},
+		{"X-Rewrite-URL", "/api/v1/chats"},
+		{"X-Forwarded-For", "127.0.0.1"},
+		{"X-Forwarded-User", "owner"},
+		{"X-Remote-User", w.a.email},
+		{"X-HTTP-Method-Override", "POST"},
+		{"Host", "localhost"},
+		{"Host", "parley"},
+		{"Forwarded", "for=127.0.0.1;host=unix"},
+		{"Parley-Tenant", string(w.a.id)},
+		{"X-Real-Ip", "::1"},
+		{"X-Parley-Operator", "1"},
+		{"Connection", "Authorization, Cookie"},
 	}
 	target := root + paths[n%len(paths)]
 	code, text, err := w.send(ctx, []string{http.MethodGet, http.MethodPost, http.MethodHead}[n/len(paths)%3], target, nil, headers[n%len(headers)]...)
@@ -156,10 +174,18 @@ func (w *attackWorld) enumerate(ctx context.Context, n int, a *attempts) error {
 // climb is a program that may read and write chats, and wants more.
 func (w *attackWorld) climb(ctx context.Context, n int, a *attempts) error {
 	requests := [][3]string{
-		{http.MethodGet, "/status", ""}, {http.MethodGet, "/tenants", ""}, {http.MethodPost, "/audit", ""}, {http.MethodGet, "/quarantine", ""},
-		{http.MethodGet, "/users", ""}, {http.MethodPost, "/invitations", `{"email":"mallory@evil.example","role":"owner"}`}, {http.MethodGet, "/audit-log", ""},
-		{http.MethodPost, "/tokens", `{"name":"mallory","role":"owner","scopes":["users:write"]}`}, {http.MethodPost, "/channels/Bench/pause", ""},
-		{http.MethodPatch, "/users/1", `{"role":"owner"}`}, {http.MethodPost, "/users/1/reset", ""}, {http.MethodPut, "/me/second-factor", `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"1"}`},
+		{http.MethodGet, "/status", ""},
+		{http.MethodGet, "/tenants", ""},
+		{http.MethodPost, "/audit", ""},
+		{http.MethodGet, "/quarantine", ""},
+		{http.MethodGet, "/users", ""},
+		{http.MethodPost, "/invitations", `{"email":"mallory@evil.example","role":"owner"}`},
+		{http.MethodGet, "/audit-log", ""},
+		{http.MethodPost, "/tokens", `{"name":"mallory","role":"owner","scopes":["users:write"]}`},
+		{http.MethodPost, "/channels/Bench/pause", ""},
+		{http.MethodPatch, "/users/1", `{"role":"owner"}`},
+		{http.MethodPost, "/users/1/reset", ""},
+		{http.MethodPut, "/me/second-factor", `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"1"}`},
 	}
 	r := requests[n%len(requests)]
 	return w.want(ctx, a, r[0], r[1], r[2], "Authorization", "Bearer "+w.a.token)

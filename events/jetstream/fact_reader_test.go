@@ -176,7 +176,11 @@ func TestFactLogPublishesOnce(t *testing.T) {
 		log   *jetstream.FactLog
 		facts []events.Fact
 	}{
-		{first, facts[:700]}, {second, facts[:800]}, {first, facts[:700]}, {first, facts[:900]}, {second, facts[800:901]},
+		{first, facts[:700]},
+		{second, facts[:800]},
+		{first, facts[:700]},
+		{first, facts[:900]},
+		{second, facts[800:901]},
 		{b.FactLog(), facts[:950]}, // a third, after both crashed before they settled
 	} {
 		if err := step.log.Publish(within(t), step.facts); err != nil {

@@ -45,7 +45,7 @@ func TestClientBehindProxies(t *testing.T) {
 		if got := proxies.Client(r); got != tt.want {
 			t.Errorf("%d: %s, want %s", i, got, tt.want)
 		}
-		if got := (access.Proxies)(nil).Client(r); got == "203.0.113.9" && tt.peer[0] != '2' {
+		if got := access.Proxies(nil).Client(r); got == "203.0.113.9" && tt.peer[0] != '2' {
 			t.Errorf("%d: without proxies %s", i, got)
 		}
 	}

@@ -73,7 +73,7 @@ func (a *api) blocks(h huma.API) {
 		handle(a, h, huma.Operation{
 			OperationID: op.verb + "-client", Method: http.MethodPost, Path: "/api/v1/clients/{client}/" + op.verb,
 			Summary: op.summary, Description: "What is written while a client is blocked is kept as ignored and not shown.",
-		}, func(ctx context.Context, in *MergeRef) (struct{}, error) {
+		}, func(ctx context.Context, in *ClientRef) (struct{}, error) {
 			tenant, err := a.tenant(ctx, in.ForTenant)
 			if err != nil {
 				return struct{}{}, err

@@ -17,7 +17,7 @@ func (a *api) erasures(h huma.API) {
 		Summary: "Remove a client and everything of theirs for good",
 		Description: "Messages, files, facts on the bus and the provider's payloads. Keyed hashes stay, so that neither the provider nor a backup brings it back. " +
 			"What the person writes later makes a new client. It cannot be taken back: export the client first if you may have to.",
-	}, func(ctx context.Context, in *MergeRef) (inbox.Erasure, error) {
+	}, func(ctx context.Context, in *ClientRef) (inbox.Erasure, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.Erasure{}, err

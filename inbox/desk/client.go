@@ -71,9 +71,15 @@ func tidyClient(c store.ClientChange, country string) (store.ClientChange, error
 		text **string
 		most int
 	}{
-		{"first name", &c.FirstName, longestName}, {"last name", &c.LastName, longestName}, {"middle name", &c.MiddleName, longestName},
-		{"phone number", &c.Phone, longestName}, {"mail address", &c.Email, longestName}, {"address", &c.Address, longestText},
-		{"date of birth", &c.DateOfBirth, longestShort}, {"gender", &c.Gender, longestShort}, {"tax number", &c.PIN, longestShort},
+		{"first name", &c.FirstName, longestName},
+		{"last name", &c.LastName, longestName},
+		{"middle name", &c.MiddleName, longestName},
+		{"phone number", &c.Phone, longestName},
+		{"mail address", &c.Email, longestName},
+		{"address", &c.Address, longestText},
+		{"date of birth", &c.DateOfBirth, longestShort},
+		{"gender", &c.Gender, longestShort},
+		{"tax number", &c.PIN, longestShort},
 		{"comments", &c.Comments, longestText},
 	} {
 		if *f.text == nil {
