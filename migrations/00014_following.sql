@@ -275,6 +275,7 @@ GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO parley_worker;
 GRANT SELECT ON SEQUENCE crm_chat_messages_id_seq, crm_clients_id_seq TO parley_api;
 
 -- +goose Down
+REVOKE SELECT ON SEQUENCE crm_chat_messages_id_seq, crm_clients_id_seq FROM parley_api;
 DROP TRIGGER parley_chats_told ON crm_chats;
 DROP FUNCTION parley_chats_told;
 DROP TABLE parley_webhook_attempts, parley_webhook_deliveries, parley_webhooks;

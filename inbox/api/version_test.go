@@ -133,6 +133,7 @@ func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 		"log-in": "each is a session of its own", "accept-invitation": "an invitation is used up", "begin-second-factor": "stores nothing",
 		"merge-clients": "a second merge finds them merged",
 		"add-contact":   "missing: it should take one",
+		"add-block":     "there is one rule for each kind and value",
 	}
 	versionless := map[string]string{
 		"change-webhook": "what programs are called with is set up by one person; it has no version", "change-team": "it has no version",
