@@ -134,7 +134,7 @@ func (w *searchWorld) skipTo(id int) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(w.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(w.Context())) }()
 	if _, err := conn.Exec(w.Context(), "SELECT setval('crm_chat_messages_id_seq', $1)", id); err != nil {
 		w.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestIndexWaitsForLowerIDs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	do := func(sql string, args ...any) {
 		t.Helper()
 		if _, err := conn.Exec(t.Context(), sql, args...); err != nil {
@@ -270,7 +270,7 @@ func TestSearchUsesTheIndex(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(context.WithoutCancel(t.Context()))
+	defer func() { _ = conn.Close(context.WithoutCancel(t.Context())) }()
 	if _, err := conn.Exec(t.Context(), `SET ROLE parley_api; SELECT set_config('parley.tenant', '`+string(w.a)+`', false), set_config('parley.query', 'word77', false)`); err != nil {
 		t.Fatal(err)
 	}

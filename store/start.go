@@ -119,6 +119,7 @@ func (db *DB) StartValues(ctx context.Context, tenant events.TenantID, who event
 				c.Phone = who.Identity.Value
 			case events.EmailAddress:
 				c.Email = who.Identity.Value
+			case events.TelegramUser, events.SenderName: // templates have no word for them
 			}
 		}
 		if err := tx.QueryRow(ctx, `SELECT coalesce(u.name, ''), coalesce(u.email, ''), t.name FROM tenants t LEFT JOIN core_users u ON u.id = $1`, user).

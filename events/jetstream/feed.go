@@ -41,7 +41,7 @@ func (f *feed) join(ctx context.Context, b *Bus, r *FactReader) (uint64, error) 
 		}
 		f.source, f.last, f.mark = source, info.State.LastSeq, streamMark(identity(info))
 		f.readers, f.count = map[events.TenantID]map[*FactReader]struct{}{}, 0
-		go f.run(source)
+		go f.run(source) //nolint:gosec // it serves all readers, and ends with the last
 	}
 	if f.readers[r.tenant] == nil {
 		f.readers[r.tenant] = map[*FactReader]struct{}{}

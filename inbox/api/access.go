@@ -28,7 +28,7 @@ func Public(o Options) http.Handler {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	var h http.Handler = mux(o)
+	h := mux(o)
 	if o.Pages != nil {
 		all := http.NewServeMux()
 		all.Handle("/api/", h)

@@ -163,7 +163,7 @@ func (d *Desk) sweepFrames(ctx context.Context, wanted func(partition int) bool)
 			chunk, seqs = chunk[:0], seqs[:0]
 			return err
 		}
-		if err := d.Bus.Scan(ctx, p.Partition, 1, uint64(p.LastSeq), func(rec jetstream.Record) error { //nolint:gosec // a stream sequence
+		if err := d.Bus.Scan(ctx, p.Partition, 1, uint64(p.LastSeq), func(rec jetstream.Record) error {
 			if rec.Err != nil {
 				return nil
 			}

@@ -36,7 +36,7 @@ func (d *Desk) Start(ctx context.Context, s Start) (inbox.Message, error) {
 	if err != nil {
 		return inbox.Message{}, err
 	}
-	s.Reply.Channel = string(ch.ID)
+	s.Channel = string(ch.ID)
 	if s.FirstName != "" || s.LastName != "" {
 		reach.Person.FirstName, reach.Person.LastName = s.FirstName, s.LastName
 	}
@@ -69,8 +69,8 @@ func (d *Desk) reach(ctx context.Context, s Start) (store.Channel, Reach, error)
 	if to == "" {
 		return store.Channel{}, Reach{}, &inbox.Error{Code: inbox.Invalid, Message: "Nobody is named to write to.", Hint: "Give a phone number or a mail address."}
 	}
-	if s.Reply.Channel != "" {
-		ch, err := d.Channel(ctx, s.Tenant, s.Reply.Channel)
+	if s.Channel != "" {
+		ch, err := d.Channel(ctx, s.Tenant, s.Channel)
 		if err != nil {
 			return ch, Reach{}, err
 		}

@@ -142,7 +142,7 @@ const notAccepted = "The provider did not answer when it was sent, and does not 
 // ended, and for how long not to ask anything.
 func (r *runner) ask(ctx context.Context, settler transports.Settler, a *store.UncertainAttempt) (end string, wait time.Duration) {
 	failed := func(doing string, err error) string {
-		r.log.WarnContext(ctx, doing, slog.Int64("delivery", a.ID), slog.Any("error", err))
+		r.log.WarnContext(ctx, "an uncertain message is not settled", slog.String("why", doing), slog.Int64("delivery", a.ID), slog.Any("error", err))
 		return askError
 	}
 	out, err := r.asSent(a)

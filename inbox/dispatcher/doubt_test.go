@@ -67,19 +67,19 @@ func TestUncertainSendsAreAskedAbout(t *testing.T) {
 	}
 	reg := prometheus.NewRegistry()
 	l := newLister(func(text string, n int) (transports.Receipt, error) {
-		switch {
-		case text == "there":
+		switch text {
+		case "there":
 			if n < 3 {
 				return transports.Receipt{}, errNotYet
 			}
 			return transports.Receipt{ProviderID: "found", Chat: "p1", AcceptedAt: time.Now()}, nil
-		case text == "absent":
+		case "absent":
 			return transports.Receipt{}, transports.ErrNotFound
-		case text == "of another":
+		case "of another":
 			return transports.Receipt{ProviderID: "m1", Chat: "p6"}, nil
-		case text == "panics":
+		case "panics":
 			panic("a bug")
-		case text == "one":
+		case "one":
 			return transports.Receipt{ProviderID: "part", Chat: "p5"}, nil
 		}
 		return transports.Receipt{}, errNotYet

@@ -150,6 +150,10 @@ func statusOf(err error) int {
 		return http.StatusUnauthorized
 	case inbox.Forbidden:
 		return http.StatusForbidden
+	case inbox.Changed:
+		return http.StatusPreconditionFailed
+	case inbox.Unversioned:
+		return http.StatusPreconditionRequired
 	}
 	return http.StatusInternalServerError
 }

@@ -124,14 +124,14 @@ func (p *pages) thread(r *http.Request, id int64, typed composer) (t thread, err
 // rows prepares messages to be shown one under the other.
 func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 	out := make([]messageRow, len(ms))
-	for i := range ms {
-		m := messageRow{Message: ms[i], Out: ms[i].Direction == inbox.Out}
+	for i, msg := range ms {
+		m := messageRow{Message: msg, Out: msg.Direction == inbox.Out}
 		at := m.CreatedAt.In(loc)
 		m.Shown = at.Format("15:04")
-		if i == 0 || !sameDay(ms[i-1].CreatedAt.In(loc), at) {
+		if i == 0 || !sameDay(out[i-1].CreatedAt.In(loc), at) {
 			m.Day = at.Format("Monday, 2 January 2006")
 		} else {
-			before := &ms[i-1]
+			before := &out[i-1]
 			m.Grouped = before.SenderID == m.SenderID && before.Transport == m.Transport && m.CreatedAt.Sub(before.CreatedAt) < together
 		}
 		text, quoted := m.Message.Text, ""
@@ -142,7 +142,7 @@ func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 					text, quoted = text[:mail.Quoted], text[mail.Quoted:]
 				}
 			}
-			if c.Text == "" && shownOtherwise(&ms[i]) {
+			if c.Text == "" && shownOtherwise(&msg) {
 				text = "" // its plain words are for terminals
 			}
 			m.Album = c.Group != ""

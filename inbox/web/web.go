@@ -94,7 +94,7 @@ func (p *pages) forAgents(f func(http.ResponseWriter, *http.Request)) http.Handl
 			if r.Method == http.MethodGet && r.URL.Path != "/inbox" {
 				to += "?next=" + queryEscape(r.URL.RequestURI())
 			}
-			http.Redirect(w, r, to, http.StatusSeeOther)
+			http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // to our own page, which checks where it goes on
 			return
 		}
 		f(w, r)
