@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -224,6 +225,7 @@ func validMessageTemplate(m *inbox.MessageTemplate) error {
 	case len(m.Approved) > maxApproved:
 		return invalid(fmt.Sprintf("%d approved templates are named; %d is the most.", len(m.Approved), maxApproved), "Leave some out.")
 	}
+	m.Approved = slices.Clone(m.Approved) // the caller's own stays as it is
 	seen := map[events.ChannelID]bool{}
 	for i := range m.Approved {
 		a := &m.Approved[i]

@@ -205,19 +205,14 @@ func TestFilesByMMS(t *testing.T) {
 	}
 }
 
-// filesCounted checks the metrics of files that came.
+// filesCounted waits for the metrics of files that came.
 func filesCounted(t *testing.T, p *program, transport string, files, size int) {
 	t.Helper()
-	metrics := get(t, "http://"+p.Listen+"/metrics", http.StatusOK)
-	for _, want := range []string{
+	awaitMetrics(t, p,
 		fmt.Sprintf("parley_media_fetches_total{outcome=\"stored\",transport=%q} %d\n", transport, files),
 		fmt.Sprintf("parley_media_fetched_bytes_total{transport=%q} %v\n", transport, float64(size)),
 		"parley_media_pending 0",
-	} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("the metrics lack %s", want)
-		}
-	}
+	)
 }
 
 // TestFilesOnWhatsApp is the same on WhatsApp, one file at a time and at the

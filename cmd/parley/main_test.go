@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -173,6 +175,26 @@ func await(ctx context.Context, dir string, match func(events.Fact) bool) error 
 		return nil
 	}
 	return fmt.Errorf("waiting for a fact: %w", err)
+}
+
+// awaitMetrics waits until the metrics hold all of want. Some are counted a moment
+// after what they count can be seen, others are sampled.
+func awaitMetrics(t *testing.T, p *program, want ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		metrics := get(t, "http://"+p.Listen+"/metrics", http.StatusOK)
+		lacks := slices.DeleteFunc(slices.Clone(want), func(w string) bool { return strings.Contains(metrics, w) })
+		if len(lacks) == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the metrics lack %q", lacks)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // fact matches a fact of a message by verb and, if any, text.

@@ -151,16 +151,11 @@ func testFilesBothWays(t *testing.T, cfg Config) {
 		t.Errorf("it shows\n%s", show)
 	}
 
-	metrics := get(t, "http://"+p.Listen+"/metrics", http.StatusOK)
-	for _, want := range []string{
+	awaitMetrics(t, p,
 		`parley_media_fetches_total{outcome="stored",transport="telegram"} 2`,
-		`parley_media_fetched_bytes_total{transport="telegram"} ` + strconv.Itoa(len(picture)+9) + "\n",
+		`parley_media_fetched_bytes_total{transport="telegram"} `+strconv.Itoa(len(picture)+9)+"\n",
 		"parley_media_pending 0",
-	} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("the metrics lack %s", want)
-		}
-	}
+	)
 	if out, err := parleyFails(t, dir, "chat", "reply", "1", "--file", filepath.Join(to, "none.pdf")); err == nil || !strings.Contains(out, "cannot be read") {
 		t.Errorf("a file that is not there: %s, %v", out, err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	cdpruntime "github.com/chromedp/cdproto/runtime"
@@ -41,7 +43,7 @@ func browser(t *testing.T) context.Context {
 		t.Fatal("there is no Chromium: make test installs it")
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 800),
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile(t)), chromedp.WindowSize(1280, 800),
 		chromedp.Flag("lang", "en-GB"),
 		// Root, in containers; the pages are ours.
 		chromedp.NoSandbox,
@@ -49,6 +51,28 @@ func browser(t *testing.T) context.Context {
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(cancel)
 	return tab(t, ctx)
+}
+
+// profile is a folder for Chromium, whose processes may write to it for a moment
+// after the first of them has ended.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "parley-test-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for end := time.Now().Add(pagePatience); ; time.Sleep(20 * time.Millisecond) {
+			if err = os.RemoveAll(dir); err == nil {
+				return
+			}
+			if time.Now().After(end) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return dir
 }
 
 // tab opens a further one, with cookies of its own when ctx is not a tab's.
@@ -110,6 +134,21 @@ func shows(selector, text string) chromedp.Action {
 			case <-ctx.Done():
 				return fmt.Errorf("no %s shows %q: %w", selector, text, ctx.Err())
 			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// click clicks the first element that matches selector. An element that is
+// replaced between being found and being clicked, as live parts of a page are, is
+// looked for again.
+func click(selector string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := chromedp.Click(selector, chromedp.ByQuery).Do(ctx)
+			var gone *cdproto.Error
+			if !errors.As(err, &gone) || gone.Code != -32000 {
+				return err
 			}
 		}
 	})
@@ -238,11 +277,11 @@ func TestPages(t *testing.T) {
 	o.logIn(t, ctx)
 	do(t, ctx,
 		shows(".rows .unread .name", "Anna"), shot("inbox"),
-		chromedp.Click(`.rows a`, chromedp.ByQuery),
+		click(`.rows a`),
 		shows(".message.in .text", "https://example.com/ships <b>bold</b>"),
 		chromedp.WaitVisible(`.message.in .text a[href="https://example.com/ships"]`),
 		chromedp.SendKeys(`#text`, "We do.\nIt takes three days.", chromedp.ByQuery),
-		chromedp.Click(`.composer button.primary`),
+		click(`.composer button.primary`),
 		shows(".message.out .text", "It takes three days."),
 		shows(".message.out .tick", "Sent"),
 		shot("thread"),
@@ -285,7 +324,7 @@ func TestPagesAreAccessible(t *testing.T) {
 	o.logIn(t, ctx)
 	do(t, ctx, shows(".rows .name", "Anna"))
 	inBothThemes(t, ctx, "inbox")
-	do(t, ctx, chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Hello?"))
+	do(t, ctx, click(`.rows a`), shows(".message .text", "Hello?"))
 	inBothThemes(t, ctx, "thread")
 	do(t, ctx, chromedp.Evaluate(`document.querySelector("dialog.keys").showModal()`, nil), chromedp.WaitVisible(`dialog.keys`))
 	inBothThemes(t, ctx, "keyboard sheet")
@@ -314,7 +353,7 @@ func TestPagesWithoutScripts(t *testing.T) {
 		chromedp.Submit(`form`),
 		chromedp.WaitVisible(`#m1 .text`), // it goes on where it was going
 		chromedp.SendKeys(`#text`, "Yes!", chromedp.ByQuery),
-		chromedp.Click(`.composer button.primary`),
+		click(`.composer button.primary`),
 		chromedp.WaitVisible(`.message.out`),
 	)
 	if err := await(t.Context(), o.dir, fact("sent", "")); err != nil {
@@ -342,14 +381,14 @@ func TestReplyWithAFile(t *testing.T) {
 	}
 	o.logIn(t, ctx)
 	do(t, ctx,
-		shows(".rows .last", "And what does it cost?"), chromedp.Click(`.rows a`, chromedp.ByQuery),
+		shows(".rows .last", "And what does it cost?"), click(`.rows a`),
 		shows("#m1 .text", "What does it look like?"),
 		chromedp.Evaluate(`document.querySelector("#m1 [data-answer]").click()`, nil),
 		shows("[data-answers] q", "What does it look like?"),
 		chromedp.SetUploadFiles(`[data-files]`, []string{picture}),
 		chromedp.WaitVisible(`[data-uploads] [data-id]`),
 		chromedp.SendKeys(`#text`, "Like this.", chromedp.ByQuery),
-		chromedp.Click(`.composer button.primary`),
+		click(`.composer button.primary`),
 		chromedp.WaitVisible(`.message.out .picture img`),
 		shows(".message.out .tick", "Sent"),
 		shot("picture"),
@@ -376,7 +415,7 @@ func TestComposerCounts(t *testing.T) {
 	}
 	o.logIn(t, ctx)
 	do(t, ctx,
-		chromedp.Click(`.rows a`, chromedp.ByQuery),
+		click(`.rows a`),
 		shows(".message .text", "Hello"),
 		shows("[data-counter]", "Free text for 23 h"),
 	)
@@ -405,9 +444,9 @@ func TestMailIsShown(t *testing.T) {
 	awaitFacts(t, dir, 1, "attachment", "stored", 3)
 	o.logIn(t, ctx)
 	do(t, ctx,
-		chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .subject", "The roof"),
+		click(`.rows a`), shows(".message .subject", "The roof"),
 		shows(".message .file", "plan.pdf"),
-		chromedp.Click(`.mail summary`, chromedp.ByQuery),
+		click(`.mail summary`),
 		chromedp.WaitVisible(`.mail iframe`, chromedp.ByQuery),
 	)
 	inBothThemes(t, ctx, "mail")
@@ -431,14 +470,14 @@ func TestUncertainIsAskedAbout(t *testing.T) {
 	o.telegram.SetFaults(sandbox.TelegramFaults{Next: []string{"reset_after"}})
 	o.logIn(t, ctx)
 	do(t, ctx,
-		shows(".rows .name", "Anna"), chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Hello?"),
-		chromedp.SendKeys(`#text`, "Hello!", chromedp.ByQuery), chromedp.Click(`.composer button.primary`),
+		shows(".rows .name", "Anna"), click(`.rows a`), shows(".message .text", "Hello?"),
+		chromedp.SendKeys(`#text`, "Hello!", chromedp.ByQuery), click(`.composer button.primary`),
 		shows(".message.out .tick", "Uncertain"),
 		chromedp.Navigate(o.Pages+"/deliveries"), shows(".items .text", "Hello!"), shot("deliveries"),
 	)
 	inBothThemes(t, ctx, "deliveries")
 	do(t, ctx,
-		chromedp.Click(`button[formaction$="/sent"]`),
+		click(`button[formaction$="/sent"]`),
 		shows(".message.out .tick", "Sent"),
 		chromedp.Navigate(o.Pages+"/deliveries"), shows(".empty", "Nothing failed"),
 	)
@@ -463,7 +502,7 @@ func TestTwoAgents(t *testing.T) {
 	}
 	o.logIn(t, ctx)
 	do(t, ctx,
-		shows(".rows .name", "Anna"), chromedp.Click(`.rows a`, chromedp.ByQuery), shows(".message .text", "Is the shop open?"),
+		shows(".rows .name", "Anna"), click(`.rows a`), shows(".message .text", "Is the shop open?"),
 		chromedp.SendKeys(`#text`, "Yes, until six.", chromedp.ByQuery),
 		// The page does not hear of what follows.
 		network.EmulateNetworkConditions(true, 0, 0, 0),
@@ -480,7 +519,7 @@ func TestTwoAgents(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, ctx,
-		chromedp.Click(`.composer button.primary`),
+		click(`.composer button.primary`),
 		shows("[data-refusal]", "Your text is kept"), // offline: nothing was lost
 		network.EmulateNetworkConditions(false, 0, -1, -1),
 	)

@@ -48,7 +48,7 @@ export function startLive(thread, composer) {
     if (list.matches(":hover") && list.querySelector("ol")) {
       for (const fresh of content.querySelectorAll("a[data-chat]")) {
         const shown = list.querySelector(`a[data-chat="${fresh.dataset.chat}"]`);
-        if (shown) shown.replaceWith(fresh.cloneNode(true));
+        if (shown) refill(shown, fresh);
       }
       list.addEventListener("pointerleave", refreshList, { once: true });
     } else {
@@ -58,6 +58,13 @@ export function startLive(thread, composer) {
     const unread = list.querySelectorAll("a.unread").length;
     document.title = document.title.replace(/^\(\d+\) /, "");
     if (unread) document.title = `(${unread}) ${document.title}`;
+  }
+
+  // The link itself stays: a click that began on it would be lost with it.
+  function refill(shown, fresh) {
+    for (const { name } of [...shown.attributes]) if (!fresh.hasAttribute(name)) shown.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) shown.setAttribute(name, value);
+    shown.replaceChildren(...fresh.childNodes);
   }
 
   function happened(event) {
