@@ -94,6 +94,7 @@ func reaches() map[string]func(f *foreign) {
 			f.none("Messages", len(l), err)
 		},
 		"Message": func(f *foreign) { _, err := f.db.Message(f.Context(), f.tenant, f.message); f.missing("Message", err) },
+		"Journey": func(f *foreign) { _, err := f.db.Journey(f.Context(), f.tenant, f.message); f.missing("Journey", err) },
 		"MarkRead": func(f *foreign) {
 			n, err := f.db.MarkRead(f.Context(), f.tenant, f.chat, 9)
 			f.none("MarkRead", int(n), err)

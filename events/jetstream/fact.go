@@ -20,6 +20,24 @@ func (b *Bus) PublishFacts(ctx context.Context, facts []events.Fact) error {
 	return b.facts.publish(ctx, entries)
 }
 
+// ScanFacts calls f with every kept fact of a tenant about one chat, as of now, in
+// the order they were published, and stops at its first error, which it returns.
+// Records may have Err set. It fails with [ErrUnavailable] when NATS stays away.
+func (b *Bus) ScanFacts(ctx context.Context, tenant events.TenantID, chat int64, f func(FactRecord) error) error {
+	filter, err := factFilter(tenant, &chat)
+	if err != nil {
+		return err
+	}
+	// Not many at once: each costs the server a consumer.
+	select {
+	case b.catching <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-b.catching }()
+	return scan(ctx, b, factStream, filter, 1, 0, func(m stored) error { return f(decodeFact(m, 0)) })
+}
+
 func factEntries(facts []events.Fact) ([]entry, error) {
 	entries := make([]entry, 0, len(facts))
 	for _, f := range facts {

@@ -82,7 +82,7 @@ func (l *FactLog) sync(ctx context.Context) error {
 		from = max(first, last-min(last, lookBack)+1)
 	}
 	if from <= last {
-		err = scan(ctx, l.bus, factStream, from, last, func(m stored) error {
+		err = scan(ctx, l.bus, factStream, "", from, last, func(m stored) error {
 			var f struct {
 				ID json.Number `json:"id"`
 			}

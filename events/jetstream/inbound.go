@@ -127,7 +127,7 @@ func (b *Bus) Scan(ctx context.Context, partition int, from, to uint64, f func(R
 	if _, err := b.stream(ctx, partition); err != nil {
 		return err
 	}
-	return scan(ctx, b, inboundStream(partition), from, to, func(m stored) error {
+	return scan(ctx, b, inboundStream(partition), "", from, to, func(m stored) error {
 		for _, r := range decodeFrame(m) {
 			if err := f(r); err != nil {
 				return err

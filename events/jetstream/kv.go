@@ -107,7 +107,7 @@ func (b *Bus) kvEach(ctx context.Context, bucket string, f func(kvValue) error) 
 		return err
 	}
 	decode := decodeKV(bucket)
-	err = scan(ctx, b, kvStream(bucket), 1, 0, func(m stored) error {
+	err = scan(ctx, b, kvStream(bucket), "", 1, 0, func(m stored) error {
 		v := decode(m)
 		delete(unseen, v.key)
 		if v.value == nil {

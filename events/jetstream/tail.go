@@ -122,10 +122,11 @@ func (t *tail) close() {
 // ago before it looks whether it still is.
 const scanPatience = 3 * time.Second
 
-// scan reads what a stream holds now, from..to, and ends. Like a follower it
+// scan reads what a stream holds now, from..to, of subjects that filter matches,
+// all when it is empty, and ends. Like a follower it
 // goes on behind the last message when anything is doubtful; it gives up once
 // nothing came for three times the acknowledgement timeout.
-func scan(ctx context.Context, b *Bus, stream string, from, to uint64, f func(stored) error) error {
+func scan(ctx context.Context, b *Bus, stream, filter string, from, to uint64, f func(stored) error) error {
 	info, err := b.streamInfo(ctx, stream)
 	if err != nil {
 		return err
@@ -142,7 +143,7 @@ func scan(ctx context.Context, b *Bus, stream string, from, to uint64, f func(st
 	wait := resumption()
 	progress := time.Now()
 	for from <= to {
-		next, err := scanTail(ctx, b, stream, identity(info), from, to, deliver)
+		next, err := scanTail(ctx, b, stream, filter, identity(info), from, to, deliver)
 		if own != nil {
 			return own
 		}
@@ -168,7 +169,7 @@ func scan(ctx context.Context, b *Bus, stream string, from, to uint64, f func(st
 
 // scanTail reads with one consumer and returns where to go on: behind to when
 // there is no more. An error leaves the rest to another consumer.
-func scanTail(ctx context.Context, b *Bus, stream, id string, from, to uint64, f func(stored) error) (uint64, error) {
+func scanTail(ctx context.Context, b *Bus, stream, filter, id string, from, to uint64, f func(stored) error) (uint64, error) {
 	info, err := b.streamInfo(ctx, stream)
 	if err != nil {
 		return from, err
@@ -176,7 +177,7 @@ func scanTail(ctx context.Context, b *Bus, stream, id string, from, to uint64, f
 	if identity(info) != id {
 		return from, fmt.Errorf("%w: %s was made anew at %s", ErrReplaced, stream, identity(info))
 	}
-	t, err := b.tail(ctx, stream, "", from-1)
+	t, err := b.tail(ctx, stream, filter, from-1)
 	if err != nil {
 		return from, err
 	}

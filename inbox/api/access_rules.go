@@ -42,6 +42,7 @@ func rules() map[string]operationRule {
 		"list-chats":         allow(inbox.ReadOnly, access.ReadChats),
 		"get-chat":           allow(inbox.ReadOnly, access.ReadChats),
 		"list-messages":      allow(inbox.ReadOnly, access.ReadChats),
+		"show-journey":       allow(inbox.ReadOnly, access.ReadChats),
 		"get-upload":         allow(inbox.ReadOnly, access.ReadChats),
 		"download":           allow(inbox.ReadOnly, access.ReadChats),
 		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),

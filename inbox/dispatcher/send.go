@@ -144,6 +144,8 @@ func (r *runner) take(a answer) {
 	if a.took > 0 {
 		r.d.metrics.duration.WithLabelValues(transport).Observe(a.took.Seconds())
 	}
+	r.log.Debug("provider answered", slog.Int64("delivery", a.job.key.Delivery), slog.Int("part", a.job.key.Part), slog.Int("attempt", a.job.key.Attempt),
+		slog.String("outcome", outcome), slog.Duration("took", a.took))
 	now := time.Now()
 	s := r.settlement(a)
 	if s.To == inbox.Sent {

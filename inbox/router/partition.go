@@ -211,6 +211,7 @@ func (p *partition) attempt(ctx context.Context, batch []store.InboundRecord) er
 	switch {
 	case err == nil:
 		m.stored(batch, res, time.Since(started))
+		p.logStored(ctx, batch, res)
 		p.wakeRelay()
 		return nil
 	case errors.Is(err, store.ErrFenced):
@@ -220,6 +221,18 @@ func (p *partition) attempt(ctx context.Context, batch []store.InboundRecord) er
 	}
 	m.failures.Inc()
 	return err
+}
+
+// logStored tells of each event by its id, for whoever follows one.
+func (p *partition) logStored(ctx context.Context, batch []store.InboundRecord, res store.BatchResult) {
+	if !p.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	for i := range batch {
+		if ev := batch[i].Event; ev != nil && i < len(res.Outcomes) {
+			p.log.DebugContext(ctx, "event stored", "event", ev.ID, "outcome", res.Outcomes[i], "seq", batch[i].Seq)
+		}
+	}
 }
 
 // batchDeadline bounds a transaction from our side; the database's own

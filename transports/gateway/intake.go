@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -79,6 +80,11 @@ func (g *Gateway) publish(ctx context.Context, ch events.Channel, evs []events.I
 	}
 	if err != nil {
 		return fmt.Errorf("publish %d events: %w", len(evs), err)
+	}
+	if g.log.Enabled(ctx, slog.LevelDebug) {
+		for i := range evs {
+			g.log.DebugContext(ctx, "event accepted", "event", evs[i].ID, "kind", evs[i].Kind, "channel", ch.ID)
+		}
 	}
 	return nil
 }
