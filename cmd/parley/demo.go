@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,18 +86,25 @@ func runDemo(ctx context.Context, cfg Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = d.mail.Close() }()
+	hangUp, err := d.startPhones(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp()
 	failed := make(chan error, 1)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d.cfg.Sandbox = d.address
-	d.cfg.APIListen = pagesAddress(ctx)
+	if d.cfg.APIListen == "" {
+		d.cfg.APIListen = pagesAddress(ctx)
+	}
 	d.cfg.Started = func(ctx context.Context, r *Running) {
 		if err := d.play(ctx, r); err != nil && ctx.Err() == nil {
 			failed <- err
 			stop()
 		}
 	}
-	err := Run(ctx, d.cfg)
+	err = Run(ctx, d.cfg)
 	select {
 	case cause := <-failed:
 		return errors.Join(cause, err)
@@ -117,6 +125,8 @@ type demo struct {
 	twilioAt string
 	mail     *sandbox.Mail
 	mailAt   sandbox.MailAt
+	// inbox is where the pages are, once they are.
+	inbox atomic.Pointer[string]
 }
 
 func (d *demo) say(format string, args ...any) { _, _ = fmt.Fprintf(d.out, format+"\n", args...) }
@@ -164,6 +174,7 @@ func startWhereItWas(ctx context.Context, file string, start func(context.Contex
 // play connects the stand-in and, on the first run, lets a client write and an
 // agent answer.
 func (d *demo) play(ctx context.Context, r *Running) error {
+	d.inbox.Store(&r.Pages)
 	tenant, err := r.Desk.Tenant(ctx, "")
 	if err != nil {
 		return err
@@ -281,7 +292,8 @@ func (d *demo) where(r *Running, password string) {
 	if password != "" {
 		d.say("  log in as %s with the password %s", demoAgentEmail, password)
 	}
-	d.say("\nPlay the clients, or both sides, from a second terminal:")
+	d.say("The clients' phones are at %s: write there as Anna, and answer in the inbox.", d.cfg.Phones)
+	d.say("\nOr play the clients, or both sides, from a second terminal:")
 	if d.cfg.DataDir != demoDataDir() {
 		d.say("  export PARLEY_DATA_DIR=%s", shellQuote(d.cfg.DataDir))
 	}

@@ -48,8 +48,9 @@ var parleyRules = rules{
 		"transports/gateway":  {"events", "events/jetstream", "transports"},
 		// The suite drives adapters through the seam; the stand-ins imitate providers,
 		// so what they know of Parley would prove nothing.
-		"transports/transporttest": {"events", "transports"},
-		"transports/sandbox":       {"events"},
+		"transports/transporttest":  {"events", "transports"},
+		"transports/sandbox":        {"events"},
+		"transports/sandbox/phones": {"transports/sandbox"},
 
 		"inbox":        {"events"},
 		"inbox/router": {"inbox", "events", "events/jetstream", "store"},

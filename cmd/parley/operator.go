@@ -50,7 +50,9 @@ func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 	if s.cfg.RateLimit > 0 {
 		opts.Limits = access.NewLimits(s.cfg.RateLimit)
 	}
-	if opts.Pages, err = web.New(web.Options{Desk: d, Guard: guard, HTTPS: opts.HTTPS, Logger: opts.Logger}); err != nil {
+	if opts.Pages, err = web.New(web.Options{
+		Desk: d, Guard: guard, HTTPS: opts.HTTPS, URL: opts.URL, Phones: s.cfg.Phones, Logger: opts.Logger,
+	}); err != nil {
 		s.fail(fmt.Errorf("the pages: %w", err)) // embedded, so tests find it before anybody else
 		return
 	}

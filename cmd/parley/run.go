@@ -76,6 +76,8 @@ type Config struct {
 	SendDeadline time.Duration
 	// Sandbox is the address of the stand-in providers, for people to find.
 	Sandbox string
+	// Phones is where the clients' side of the demo is played, empty for nowhere.
+	Phones string
 	// StopTimeout is how long the shutdown may take, 30 s by default.
 	StopTimeout time.Duration
 	// Started is called once, when everything is ready, on a goroutine of its own

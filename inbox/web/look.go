@@ -104,6 +104,8 @@ type frame struct {
 	Here string
 	// Script says that the page has more than forms.
 	Script bool
+	// Phones is where the clients' side of a demo is played.
+	Phones string
 	Page   any
 }
 
@@ -111,7 +113,7 @@ type frame struct {
 func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, name string, f frame) {
 	l := p.looks.choose(r)
 	f.Lang, f.Me = l.lang, access.From(r.Context())
-	f.Title = l.text(f.Title)
+	f.Title, f.Phones = l.text(f.Title), p.Phones
 	p.write(w, r, status, l, name, f)
 }
 

@@ -22,7 +22,11 @@ type Options struct {
 	Desk  *desk.Desk
 	Guard *access.Guard
 	// HTTPS says whether people come by https.
-	HTTPS  bool
+	HTTPS bool
+	// URL is where people reach Parley, without trailing slash, for links.
+	URL string
+	// Phones is where the clients' side of a demo is played, empty for nowhere.
+	Phones string
 	Logger *slog.Logger
 }
 

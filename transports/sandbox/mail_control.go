@@ -23,7 +23,7 @@ func (m *Mail) controlMux() http.Handler {
 	mux.HandleFunc("GET /sandbox/people", m.controlPeople)
 	handleFaults(mux, m.Faults, m.SetFaults)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !fromLoopback(r) {
+		if !FromLoopback(r) {
 			http.NotFound(w, r)
 			return
 		}

@@ -184,7 +184,7 @@ func (t *Telegram) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		token, file, _ := strings.Cut(path[len("/file/bot"):], "/")
 		t.serveFile(w, r, token, file)
 	case strings.HasPrefix(path, "/sandbox/"):
-		if !fromLoopback(r) {
+		if !FromLoopback(r) {
 			http.NotFound(w, r)
 			return
 		}
@@ -194,10 +194,10 @@ func (t *Telegram) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// fromLoopback reports whether a request came from this machine, and meant it:
+// FromLoopback reports whether a request came from this machine, and meant it:
 // a page in a browser that resolves its own name to 127.0.0.1 sends another
 // host.
-func fromLoopback(r *http.Request) bool {
+func FromLoopback(r *http.Request) bool {
 	return isLoopback(r.RemoteAddr) && isLoopback(r.Host)
 }
 

@@ -235,7 +235,7 @@ func (t *Twilio) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.api.ServeHTTP(w, r)
 		return
 	}
-	if !fromLoopback(r) {
+	if !FromLoopback(r) {
 		http.NotFound(w, r)
 		return
 	}
