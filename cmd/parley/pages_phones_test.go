@@ -22,7 +22,9 @@ func startPlayground(t *testing.T) playground {
 	dir := dataFolder(t)
 	ctx, stop := context.WithCancel(t.Context())
 	out, ended := newStory(), make(chan error, 1)
-	go func() { ended <- runDemo(ctx, Config{DataDir: dir, Listen: "127.0.0.1:0", APIListen: "127.0.0.1:0"}, out) }()
+	go func() {
+		ended <- runDemo(ctx, Config{DataDir: dir, Listen: "127.0.0.1:0", APIListen: "127.0.0.1:0"}, out)
+	}()
 	told := strings.Join(out.until(t, "Ctrl-C stops it.", ended), "\n")
 	t.Cleanup(func() {
 		stop()
