@@ -2,8 +2,14 @@ package web
 
 import (
 	"crypto/rand"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
 
+	"parley/events"
 	"parley/inbox"
+	"parley/inbox/access"
 )
 
 // composer is the form for a reply, with what was typed into it so far.
@@ -12,8 +18,10 @@ type composer struct {
 	// Seen is the newest message that its writer has before them.
 	Seen int64
 	// Key makes a form that is sent twice one reply.
-	Key                    string
-	Text, Channel, Subject string
+	Key                            string
+	Text, Channel, Subject, To, Cc string
+	// Note says that it is for colleagues only.
+	Note bool
 	// ReplyTo is the id of the message that is answered in particular, 0 for none;
 	// Answers is its text in short.
 	ReplyTo int64
@@ -24,12 +32,54 @@ type composer struct {
 	Closed string
 	// Mail says that the chosen way has subjects.
 	Mail bool
+	// Used is the template that the text began with, and Templates which there are.
+	Used      usedTemplate
+	Templates []inbox.MessageTemplate
+	// Times are when it may be sent instead of now.
+	Times []preset
+	// Kept is when the text was kept as a draft, zero when it was not.
+	Kept time.Time
 }
 
 // route is one way to answer.
 type route struct {
 	inbox.Route
 	Chosen bool
+	// Shut says that nothing can be sent on it; where only templates can, it is not.
+	Shut bool
+}
+
+// begin is the form that a link asks for: an answer to one message, a template,
+// what could not be sent once more, or what was kept as a draft.
+func (p *pages) begin(r *http.Request) (c composer, err error) {
+	q := r.URL.Query()
+	chat, err := chatID(r)
+	if err != nil {
+		return c, err
+	}
+	who := access.From(r.Context())
+	number := func(name string) int64 {
+		n, _ := strconv.ParseInt(q.Get(name), 10, 64)
+		return n
+	}
+	c.ReplyTo = number("reply_to")
+	switch {
+	case number("template") > 0:
+		c.Used, c.Text, err = p.useTemplate(r, chat, number("template"))
+	case number("again") > 0:
+		r.SetPathValue("message", q.Get("again"))
+		var m inbox.Message
+		m, err = p.ofChat(r, chat)
+		c.Text = m.Text
+	case who.Role.AtLeast(inbox.Agent):
+		var d inbox.Draft
+		d, err = p.Desk.Store.Draft(r.Context(), who.Tenant, chat, who.User)
+		c.Text, c.Channel, c.Kept = d.Text, string(d.Channel), d.UpdatedAt
+		if c.ReplyTo == 0 {
+			c.ReplyTo = d.ReplyTo
+		}
+	}
+	return c, err
 }
 
 // forChat fills in what the chat says.
@@ -40,22 +90,31 @@ func (c composer) forChat(chat *inbox.Chat) composer {
 	if c.Key == "" {
 		c.Key = rand.Text()
 	}
-	open := -1
+	chosen := -1
 	for i, r := range chat.Routes {
-		c.Routes = append(c.Routes, route{Route: r})
+		template := r.State == inbox.RouteWindowClosed && r.Can != nil && r.Can.Templates
+		c.Routes = append(c.Routes, route{Route: r, Shut: r.State != inbox.RouteOpen && !template})
 		if r.State != inbox.RouteOpen {
 			c.Closed = r.Reason
-			continue
 		}
-		if string(r.Channel) == c.Channel || open < 0 {
-			open = i
+		usable := r.State == inbox.RouteOpen || template && (string(r.Channel) == c.Channel || c.Used.ID != 0)
+		if usable && (string(r.Channel) == c.Channel || chosen < 0) {
+			chosen = i
 		}
 	}
-	if open >= 0 {
+	if chosen >= 0 {
 		c.Closed = ""
-		c.Routes[open].Chosen = true
-		c.Channel = string(c.Routes[open].Channel)
-		c.Mail = c.Routes[open].Can != nil && c.Routes[open].Can.Mail
+		c.Routes[chosen].Chosen = true
+		c.Channel = string(c.Routes[chosen].Channel)
+		c.Mail = c.Routes[chosen].Can != nil && c.Routes[chosen].Can.Mail
 	}
 	return c
+}
+
+// keepDraft keeps what is being written, in case the browser is closed.
+func (p *pages) keepDraft(r *http.Request, chat int64) error {
+	who := access.From(r.Context())
+	d := inbox.Draft{ChatID: chat, Text: strings.ReplaceAll(r.FormValue("text"), "\r\n", "\n"), Channel: events.ChannelID(r.FormValue("channel"))}
+	d.ReplyTo, _ = strconv.ParseInt(r.FormValue("reply_to"), 10, 64)
+	return p.Desk.Store.PutDraft(r.Context(), who.Tenant, who.User, d)
 }

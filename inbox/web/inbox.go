@@ -20,11 +20,12 @@ type inboxPage struct {
 	Thread *thread
 }
 
-// chatList is the list of chats.
+// chatList is the list of chats, or what was found.
 type chatList struct {
 	Rows []chatRow
-	// Unread says that only chats with unread messages are listed.
-	Unread bool
+	filters
+	// Found is what was searched for, nil without a search.
+	Found *found
 	// Next is the link to the next page, empty on the last.
 	Next string
 }
@@ -56,22 +57,32 @@ func (p *pages) showInbox(w http.ResponseWriter, r *http.Request) {
 
 // list reads the chats that the request asks for; open is the one whose thread is
 // shown.
-func (p *pages) list(r *http.Request, open int64) (chatList, error) {
+func (p *pages) list(r *http.Request, open int64) (l chatList, err error) {
 	q := r.URL.Query()
 	if isFragment(r) {
 		open, _ = strconv.ParseInt(q.Get("open"), 10, 64)
 	}
-	l := chatList{Unread: q.Get("filter") == "unread"}
-	chats, next, err := p.Desk.Chats(r.Context(), access.From(r.Context()).Tenant, store.ChatPage{
-		Cursor: q.Get("cursor"), Limit: chatsAtOnce, ChatFilter: store.ChatFilter{Unread: l.Unread},
+	who := access.From(r.Context())
+	counts, err := p.Desk.Store.ChatCounts(r.Context(), who.Tenant, who.User)
+	if err != nil {
+		return l, err
+	}
+	labels, err := p.Desk.Store.Labels(r.Context(), who.Tenant)
+	if err != nil {
+		return l, err
+	}
+	l.filters = readFilters(q, counts, labels)
+	if l.Words != "" {
+		l.Found, err = p.find(r, l.filters)
+		return l, err
+	}
+	chats, next, err := p.Desk.Chats(r.Context(), who.Tenant, store.ChatPage{
+		Cursor: q.Get("cursor"), Limit: chatsAtOnce, ChatFilter: l.chats(who.User),
 	})
 	if err != nil {
 		return l, err
 	}
-	keep := url.Values{}
-	if l.Unread {
-		keep.Set("filter", "unread")
-	}
+	keep := l.query()
 	now, loc := time.Now(), zone(r)
 	for i := range chats {
 		c := chatRow{Chat: chats[i], Name: clientName(chats[i].Client), At: chats[i].Client.CreatedAt, Open: chats[i].ID == open}
@@ -79,17 +90,21 @@ func (p *pages) list(r *http.Request, open int64) (chatList, error) {
 			c.At = *at
 		}
 		c.Shown = shortTime(c.At, now, loc)
-		c.Link = "/inbox/" + strconv.FormatInt(c.ID, 10)
-		if len(keep) > 0 {
-			c.Link += "?" + keep.Encode()
-		}
+		c.Link = withQuery("/inbox/"+strconv.FormatInt(c.ID, 10), keep)
 		l.Rows = append(l.Rows, c)
 	}
 	if next != "" {
 		keep.Set("cursor", next)
-		l.Next = "/inbox?" + keep.Encode()
+		l.Next = withQuery("/inbox", keep)
 	}
 	return l, nil
+}
+
+func withQuery(path string, q url.Values) string {
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
 }
 
 func clientName(c inbox.Client) string {

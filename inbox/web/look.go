@@ -54,7 +54,7 @@ func loadLooks(a *assets) (looks, error) {
 	for _, tag := range tags {
 		text := catalog(i18n.NewLocalizer(bundle, tag.String()))
 		t, err := template.New("").Funcs(template.FuncMap{
-			"t": text, "asset": func(name string) string { return a.base + name },
+			"t": text, "asset": func(name string) string { return a.base + name }, "reactions": reactions,
 		}).ParseFS(embedded, "templates/*.html")
 		if err != nil {
 			return looks{}, err

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"parley/events"
 	"parley/inbox"
 	"parley/inbox/access"
 	"parley/store"
@@ -22,14 +23,15 @@ const together = 5 * time.Minute
 type thread struct {
 	Chat inbox.Chat
 	Name string
+	Head head
 	Rows []messageRow
 	// Earlier is the link to what came before, empty at the beginning.
 	Earlier string
 	// Newest says that the last message is the chat's newest.
 	Newest   bool
 	Composer composer
-	// Missed is what a refused reply did not see.
-	Missed []messageRow
+	// Scheduled are the replies that wait for their time.
+	Scheduled []scheduledRow
 }
 
 // messageRow is one message as it is shown.
@@ -50,6 +52,18 @@ type messageRow struct {
 	State inbox.DeliveryState
 	Out   bool
 	Album bool
+	// Edits and Reacts say what the reader can do with it where it went.
+	Edits, Reacts bool
+	// Again says that it was not sent, so that it may be written once more.
+	Again bool
+	Notes []noteRow
+	Was   []editRow
+}
+
+// editRow is what a message said before.
+type editRow struct {
+	inbox.Edit
+	Shown string
 }
 
 // chatID is the chat that a path names.
@@ -62,8 +76,12 @@ func chatID(r *http.Request) (int64, error) {
 }
 
 func (p *pages) showChat(w http.ResponseWriter, r *http.Request) {
-	to, _ := strconv.ParseInt(r.URL.Query().Get("reply_to"), 10, 64)
-	p.chatPage(w, r, http.StatusOK, "", composer{ReplyTo: to})
+	c, err := p.begin(r)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.chatPage(w, r, http.StatusOK, "", c)
 }
 
 // chatPage shows a chat with what its reader had typed, and why it was not sent.
@@ -94,20 +112,20 @@ func (p *pages) thread(r *http.Request, id int64, typed composer) (t thread, err
 		return t, err
 	}
 	t.Name = clientName(t.Chat.Client)
-	before, _ := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
-	ms, more, err := p.Desk.Messages(r.Context(), tenant, id, store.MessagePage{Before: before, Limit: messagesAtOnce})
-	if err != nil {
+	if t.Head, err = p.head(r, t.Chat); err != nil {
 		return t, err
 	}
-	t.Rows = rows(ms, time.Now(), zone(r))
-	t.Newest = before == 0
-	if t.Newest {
-		divide(t.Rows)
+	if err := p.readThread(r, &t); err != nil {
+		return t, err
 	}
-	if more && len(ms) > 0 {
-		t.Earlier = "/inbox/" + strconv.FormatInt(id, 10) + "?before=" + strconv.FormatInt(ms[0].Seq, 10)
+	if t.Scheduled, err = p.scheduled(r, id); err != nil {
+		return t, err
 	}
 	t.Composer = typed.forChat(&t.Chat)
+	t.Composer.Times = t.Head.Times
+	if t.Composer.Templates, err = p.templates(r); err != nil {
+		return t, err
+	}
 	if typed.ReplyTo > 0 {
 		answered, err := p.Desk.Store.Message(r.Context(), tenant, typed.ReplyTo)
 		if err == nil && answered.ChatID != id {
@@ -119,6 +137,52 @@ func (p *pages) thread(r *http.Request, id int64, typed composer) (t thread, err
 		t.Composer.Answers = answered.Text
 	}
 	return t, nil
+}
+
+// readThread reads the messages that the request asks for: the newest, those
+// before a seq, or those around the seq "at".
+func (p *pages) readThread(r *http.Request, t *thread) error {
+	before, _ := strconv.ParseInt(r.URL.Query().Get("before"), 10, 64)
+	if at, _ := strconv.ParseInt(r.URL.Query().Get("at"), 10, 64); at > 0 && t.Chat.LastSeq-at > messagesAtOnce/2 {
+		before = at + messagesAtOnce/2
+	}
+	id, loc := t.Chat.ID, zone(r)
+	ms, more, err := p.Desk.Messages(r.Context(), access.From(r.Context()).Tenant, id, store.MessagePage{Before: before, Limit: messagesAtOnce})
+	if err != nil {
+		return err
+	}
+	t.Rows = rows(ms, time.Now(), loc)
+	enable(t.Rows, t.Head)
+	t.Newest = before == 0
+	if t.Newest {
+		divide(t.Rows)
+	}
+	notes, err := p.notes(r.Context(), id, loc)
+	if err != nil {
+		return err
+	}
+	place(t.Rows, notes, t.Newest)
+	if more && len(ms) > 0 {
+		t.Earlier = "/inbox/" + strconv.FormatInt(id, 10) + "?before=" + strconv.FormatInt(ms[0].Seq, 10)
+	}
+	return nil
+}
+
+// enable says what the reader can do with each message.
+func enable(list []messageRow, h head) {
+	can := make(map[events.ChannelID]*inbox.Abilities)
+	for i := range h.Chat.Routes {
+		can[h.Chat.Routes[i].Channel] = h.Chat.Routes[i].Can
+	}
+	for i := range list {
+		m := &list[i]
+		if c := can[m.Channel]; c != nil && h.May {
+			there := !m.Out || m.State == inbox.Sent || m.State == inbox.Delivered || m.State == inbox.Read
+			m.Reacts = c.Reactions && there
+			m.Edits = c.Edits && m.Out && there
+		}
+		m.Again = h.May && m.State == inbox.Failed && m.Message.Text != ""
+	}
 }
 
 // rows prepares messages to be shown one under the other.
@@ -151,6 +215,9 @@ func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 		m.HTML = mailBody(m.Attachments) != nil
 		if d := m.Delivery; d != nil {
 			m.State = d.State
+		}
+		for _, e := range m.Message.Edits {
+			m.Was = append(m.Was, editRow{e, e.At.In(loc).Format("2 Jan 15:04")})
 		}
 		out[i] = m
 	}
@@ -193,7 +260,29 @@ func (p *pages) showMessages(w http.ResponseWriter, r *http.Request) {
 	if more {
 		w.Header().Set("Parley-More", "1")
 	}
-	p.fragment(w, r, http.StatusOK, "messages", rows(ms, time.Now(), zone(r)))
+	list := rows(ms, time.Now(), zone(r))
+	if err := p.complete(r, id, list, after == 0); err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	p.fragment(w, r, http.StatusOK, "messages", list)
+}
+
+// complete adds to the messages of a part what the reader can do with them, and
+// the notes between them.
+func (p *pages) complete(r *http.Request, chat int64, list []messageRow, notes bool) error {
+	who := access.From(r.Context())
+	c, err := p.Desk.Chat(r.Context(), who.Tenant, chat)
+	if err != nil {
+		return err
+	}
+	enable(list, head{Chat: c, May: who.Role.AtLeast(inbox.Agent)})
+	if !notes {
+		return nil
+	}
+	by, err := p.notes(r.Context(), chat, zone(r))
+	place(list, by, false)
+	return err
 }
 
 // showMessage is one message for scripts, after something happened to it.
@@ -217,6 +306,10 @@ func (p *pages) showMessage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	row := rows([]inbox.Message{m}, time.Now(), zone(r))
+	if err := p.complete(r, chat, row, false); err != nil {
+		p.fail(w, r, err)
+		return
+	}
 	row[0].Day = "" // its neighbours stay
 	row[0].Grouped = r.URL.Query().Get("grouped") != ""
 	p.fragment(w, r, http.StatusOK, "messages", row)

@@ -65,12 +65,7 @@ func New(o Options) (http.Handler, error) {
 	mux.HandleFunc("POST /logout", p.logOut)
 	mux.HandleFunc("GET /invite", p.showInvitation)
 	mux.HandleFunc("POST /invite", p.accept)
-	mux.Handle("GET /inbox", p.forAgents(p.showInbox))
-	mux.Handle("GET /inbox/{chat}", p.forAgents(p.showChat))
-	mux.Handle("GET /inbox/{chat}/messages", p.forAgents(p.showMessages))
-	mux.Handle("GET /inbox/{chat}/messages/{message}", p.forAgents(p.showMessage))
-	mux.Handle("POST /inbox/{chat}/reply", p.change(inbox.Agent, "message.reply", p.reply))
-	mux.Handle("POST /inbox/{chat}/read", p.change(inbox.Agent, "", p.markRead))
+	p.inbox(mux)
 	mux.Handle("GET /messages/{message}/html", p.forAgents(p.showMail))
 	mux.Handle("GET /deliveries", p.forAgents(p.showDeliveries))
 	for verb := range deliveryVerbs {

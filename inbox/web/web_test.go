@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/inbox"
 	"parley/inbox/desk"
@@ -39,14 +40,24 @@ func TestTexts(t *testing.T) {
 	used := []string{
 		"login.title", "login.welcome", "invite.title", "inbox.title", "error.internal", "page.not_found", "chat.not_found",
 		"message.not_found", "message.no_html", "reply.broken", "reply.too_many_files", "error.role_agent", "deliveries.title",
+		"status.snoozed", "status.closed", "time.missing", "template.missing",
 	}
-	for _, m := range regexp.MustCompile(`\{\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
+	for _, m := range regexp.MustCompile(`\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
 		used = append(used, m[1])
 	}
 	for _, s := range []inbox.DeliveryState{
 		inbox.Queued, inbox.Sending, inbox.Uncertain, inbox.Sent, inbox.Delivered, inbox.Read, inbox.Failed, inbox.Cancelled,
 	} {
 		used = append(used, "tick."+string(s), "tick."+string(s)+"_help")
+	}
+	for _, f := range readFilters(nil, inbox.ChatCounts{}, nil).Folders {
+		used = append(used, f.Text)
+	}
+	for _, p := range presets(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), time.UTC) {
+		used = append(used, p.Text)
+	}
+	for _, why := range []string{"token", "thread", "address", "phone"} {
+		used = append(used, "link."+why)
 	}
 	for _, transport := range []string{"telegram", "sms", "whatsapp", "email"} {
 		used = append(used, "transport."+transport)

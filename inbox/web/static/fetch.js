@@ -7,5 +7,11 @@ export async function fragment(url, options = {}) {
   });
   const template = document.createElement("template");
   template.innerHTML = await response.text();
-  return { ok: response.ok, status: response.status, more: response.headers.has("Parley-More"), content: template.content };
+  return {
+    ok: response.ok,
+    status: response.status,
+    more: response.headers.has("Parley-More"),
+    undo: response.headers.get("Parley-Undo"), // until when
+    content: template.content,
+  };
 }

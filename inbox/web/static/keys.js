@@ -11,6 +11,25 @@ export function startKeys() {
     all[Math.min(all.length - 1, Math.max(0, at + step))].focus();
   }
 
+  function write(mode) {
+    const form = document.querySelector("[data-composer]");
+    const choice = form?.querySelector(`[name=mode][value=${mode}]`);
+    if (choice && !choice.checked) choice.click();
+    form?.elements.text.focus();
+  }
+  function slash() {
+    const text = document.getElementById("text");
+    if (!text || text.value) return;
+    text.value = "/";
+    text.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  function open(name) {
+    const menu = document.querySelector(`[data-menu=${name}]`);
+    if (!menu) return;
+    menu.open = true;
+    menu.querySelector("form button, form input")?.focus();
+  }
+
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.closest("input, textarea, select");
@@ -18,7 +37,7 @@ export function startKeys() {
       typing.blur();
       return;
     }
-    if (typing || sheet.open) return;
+    if (typing || document.querySelector("dialog[open]")) return;
     switch (event.key) {
       case "j":
         move(1);
@@ -26,8 +45,27 @@ export function startKeys() {
       case "k":
         move(-1);
         break;
+      case "s":
+        document.querySelector("[data-search]").focus();
+        break;
       case "r":
-        document.getElementById("text")?.focus();
+        write("reply");
+        break;
+      case "n":
+        write("note");
+        break;
+      case "/":
+        write("reply");
+        slash();
+        break;
+      case "e":
+        document.querySelector("[data-close] button")?.click();
+        break;
+      case "h":
+        open("snooze");
+        break;
+      case "a":
+        open("assign");
         break;
       case "?":
         sheet.showModal();

@@ -1,28 +1,34 @@
 // Keeps the list and the thread as they are in the database. The stream only
 // says what changed; the server renders it.
 import { fragment } from "./fetch.js";
+import { startNotify } from "./notify.js";
 import { showTimes } from "./times.js";
 
 const messageEvents = [
   "received", "queued", "sent", "delivered", "read", "failed", "uncertain", "cancelled",
   "edited", "deleted", "reacted", "stored", "replied", "written",
 ];
-const otherEvents = [
-  "client.created", "client.updated", "client.merged", "client.unmerged", "chat.read", "chat.updated", "chat.assigned",
-  "chat.closed", "chat.opened", "chat.snoozed", "member.unreachable", "member.reachable",
+const chatEvents = [
+  "chat.read", "chat.unread", "chat.assigned", "chat.closed", "chat.opened", "chat.snoozed", "chat.labelled", "chat.unlabelled", "chat.updated",
+  "client.created", "client.updated", "client.merged", "client.unmerged", "client.blocked", "client.unblocked", "client.erased",
+  "member.unreachable", "member.reachable",
 ];
+const noteEvents = ["note.added", "note.changed", "note.deleted"];
 
-export function startLive(thread, composer) {
+export function startLive(thread) {
   const status = document.querySelector("[data-live]");
   const list = document.querySelector("[data-chats]");
   if (!list) return;
+  const rows = list.querySelector("[data-rows]");
+  const notify = startNotify();
   let due = false;
   let running = false;
 
   // One request at a time, and one more for whatever came meanwhile.
   async function refreshList() {
     due = true;
-    if (running) return;
+    if (running || new URLSearchParams(location.search).get("q")) return; // what was found stays
+
     running = true;
     while (due) {
       due = false;
@@ -44,17 +50,22 @@ export function startLive(thread, composer) {
   // Rows do not move under the pointer: somebody may be about to click.
   async function place(content) {
     showTimes(content);
-    const focused = document.activeElement?.closest?.("[data-chats] a")?.dataset.chat;
-    if (list.matches(":hover") && list.querySelector("ol")) {
-      for (const fresh of content.querySelectorAll("a[data-chat]")) {
-        const shown = list.querySelector(`a[data-chat="${fresh.dataset.chat}"]`);
-        if (shown) refill(shown, fresh);
-      }
-      list.addEventListener("pointerleave", refreshList, { once: true });
-    } else {
-      list.replaceChildren(content);
+    for (const fresh of content.querySelectorAll("[data-folder]")) {
+      const shown = list.querySelector(`[data-folder="${fresh.dataset.folder}"]`);
+      if (shown) refill(shown, fresh);
     }
-    if (focused) list.querySelector(`a[data-chat="${focused}"]`)?.focus({ preventScroll: true });
+    const focused = document.activeElement?.closest?.("[data-rows] a")?.dataset.chat;
+    const fresh = content.querySelector("[data-rows]");
+    if (rows.matches(":hover") && rows.querySelector("ol")) {
+      for (const row of fresh.querySelectorAll("a[data-chat]")) {
+        const shown = rows.querySelector(`a[data-chat="${row.dataset.chat}"]`);
+        if (shown) refill(shown, row);
+      }
+      rows.addEventListener("pointerleave", refreshList, { once: true });
+    } else {
+      rows.replaceChildren(...fresh.childNodes);
+    }
+    if (focused) rows.querySelector(`a[data-chat="${focused}"]`)?.focus({ preventScroll: true });
     const unread = list.querySelectorAll("a.unread").length;
     document.title = document.title.replace(/^\(\d+\) /, "");
     if (unread) document.title = `(${unread}) ${document.title}`;
@@ -67,28 +78,45 @@ export function startLive(thread, composer) {
     shown.replaceChildren(...fresh.childNodes);
   }
 
-  function happened(event) {
-    refreshList();
-    let fact;
+  function dataOf(event) {
     try {
-      fact = JSON.parse(event.data);
+      return JSON.parse(event.data).data ?? {};
     } catch {
-      return;
+      return {};
     }
-    const data = fact.data ?? {};
-    if (thread.id && String(data.chat_id) === thread.id) thread.changed(data, composer);
+  }
+  const here = (data) => thread.id && String(data.chat_id) === thread.id;
+
+  function message(event) {
+    refreshList();
+    const data = dataOf(event);
+    if (here(data)) thread.changed(data);
+    if (event.type === "parley.message.received") notify(data);
+    if (here(data) && event.type === "parley.message.queued") thread.showScheduled();
+  }
+  function chat(event) {
+    refreshList();
+    if (here(dataOf(event))) thread.showHead();
+  }
+  function note(event) {
+    if (here(dataOf(event))) thread.showNotes();
   }
 
   let broken = false;
   const stream = new EventSource("/api/v1/stream");
-  for (const verb of messageEvents) stream.addEventListener(`parley.message.${verb}`, happened);
-  for (const name of otherEvents) stream.addEventListener(`parley.${name}`, happened);
+  for (const verb of messageEvents) stream.addEventListener(`parley.message.${verb}`, message);
+  for (const name of chatEvents) stream.addEventListener(`parley.${name}`, chat);
+  for (const name of noteEvents) stream.addEventListener(`parley.${name}`, note);
   stream.addEventListener("reset", () => location.reload());
   stream.addEventListener("open", () => {
     status.textContent = status.dataset.connected;
     status.classList.remove("off");
     refreshList();
-    if (broken) thread.catchUp();
+    if (broken) {
+      thread.catchUp();
+      thread.showHead();
+      thread.showNotes();
+    }
     broken = false;
   });
   stream.addEventListener("error", () => {

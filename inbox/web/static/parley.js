@@ -3,7 +3,9 @@ import { showTimes, rememberZone } from "./times.js";
 import { startLive } from "./live.js";
 import { startThread } from "./thread.js";
 import { startComposer } from "./composer.js";
+import { startForms } from "./forms.js";
 import { startKeys } from "./keys.js";
+import { startViewer } from "./viewer.js";
 
 document.documentElement.classList.add("scripted");
 rememberZone();
@@ -19,7 +21,11 @@ if (invitation && location.hash.length > 1) {
 
 if (document.body.classList.contains("inbox")) {
   const thread = startThread();
-  const composer = startComposer(thread);
-  startLive(thread, composer);
+  startComposer(thread);
+  startForms(thread);
+  startViewer();
+  startLive(thread);
   startKeys();
+  // Choosing in the list's form is enough.
+  document.querySelector("[data-filters]").addEventListener("change", (event) => event.target.form?.requestSubmit());
 }

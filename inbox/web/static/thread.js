@@ -1,5 +1,6 @@
 // One chat's messages: more at both ends, without losing the reader's place.
 import { fragment } from "./fetch.js";
+import { morph } from "./morph.js";
 import { showTimes } from "./times.js";
 
 const nearEnd = 80; // pixels from the end within which new messages are followed
@@ -8,7 +9,16 @@ export function startThread() {
   const messages = document.querySelector("[data-thread]");
   const scroll = document.querySelector("[data-scroll]");
   const jump = document.querySelector("[data-jump]");
-  const thread = { id: messages?.dataset.thread, changed() {}, catchUp() {}, add() {}, seen: () => 0 };
+  const thread = {
+    id: messages?.dataset.thread,
+    changed() {},
+    catchUp() {},
+    add() {},
+    showNotes() {},
+    showScheduled() {},
+    showHead() {},
+    seen: () => 0,
+  };
   if (!messages) return thread;
   const path = `/inbox/${thread.id}`;
   const live = "newest" in messages.dataset;
@@ -39,10 +49,10 @@ export function startThread() {
           item.classList.add("grouped");
           item.querySelector("h2")?.classList.add("hidden");
         }
-        shown.replaceWith(item);
+        morph(shown, item);
         continue;
       }
-      const last = messages.lastElementChild;
+      const last = [...messages.querySelectorAll(".message")].pop();
       const today = item.previousElementSibling;
       if (today?.matches("[data-day]") && !sameDayShown(today.textContent)) messages.append(today);
       if (!last || Number(last.dataset.seq ?? 0) < Number(item.dataset.seq)) {
@@ -53,6 +63,42 @@ export function startThread() {
     }
     if (follow) toEnd();
     else jump.hidden = false;
+  };
+  // A part of the page that is asked for again keeps what is open in it.
+  const refresh = (selector, part) => async () => {
+    const box = document.querySelector(selector);
+    const fresh = await fragment(`${path}/${part}`).catch(() => null);
+    if (!fresh?.ok || !box) return;
+    showTimes(fresh.content);
+    const copy = box.cloneNode(false);
+    copy.append(fresh.content);
+    morph(box, copy);
+    if (pinned) toEnd();
+  };
+  thread.showHead = refresh("[data-head]", "head");
+  thread.showScheduled = refresh("[data-scheduled]", "scheduled");
+
+  thread.showNotes = async () => {
+    const part = await fragment(`${path}/notes`).catch(() => null);
+    if (!part?.ok) return;
+    showTimes(part.content);
+    const fresh = [...part.content.querySelectorAll("[data-note]")].sort((a, b) => a.dataset.note - b.dataset.note);
+    for (const shown of messages.querySelectorAll("[data-note]")) {
+      if (!fresh.some((n) => n.id === shown.id)) shown.remove();
+    }
+    const all = [...messages.querySelectorAll(".message")];
+    for (const note of fresh) {
+      const shown = document.getElementById(note.id);
+      if (shown) {
+        morph(shown, note);
+        continue;
+      }
+      let above = all.filter((m) => Number(m.dataset.seq) <= Number(note.dataset.after)).pop();
+      if (!above) continue; // on an earlier page
+      while (above.nextElementSibling?.matches("[data-note]")) above = above.nextElementSibling;
+      above.after(note);
+    }
+    if (pinned) toEnd();
   };
   const sameDayShown = (text) => [...messages.querySelectorAll("[data-day]")].pop()?.textContent === text;
 

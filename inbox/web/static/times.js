@@ -3,6 +3,7 @@
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
+const both = new Intl.DateTimeFormat(language, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
 
 export function rememberZone() {
@@ -17,6 +18,10 @@ export function showTimes(root) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const today = at.toDateString() === new Date().toDateString();
+    if ("full" in time.dataset) {
+      time.textContent = both.format(at);
+      continue;
+    }
     time.textContent = "short" in time.dataset && !today ? day.format(at) : clock.format(at);
     time.title = full.format(at);
   }
