@@ -184,14 +184,19 @@ func (w *attackWorld) startTwilio(ctx context.Context) (err error) {
 }
 
 // join makes a tenant's owner, logs them in and makes a token.
-func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email string) (t attackTenant, err error) {
+func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email string) (attackTenant, error) {
+	return join(ctx, w.db, w.client, w.api, tenant, email)
+}
+
+// join does so on whatever server answers at api.
+func join(ctx context.Context, c *cluster, client *http.Client, api string, tenant events.TenantID, email string) (t attackTenant, err error) {
 	t = attackTenant{id: tenant, email: email}
-	c, err := access.NewCredential(access.InvitationKind, tenant)
+	invitation, err := access.NewCredential(access.InvitationKind, tenant)
 	if err != nil {
 		return t, err
 	}
 	by := inbox.Actor{Kind: inbox.Operator, Name: "bench"}
-	if _, _, err := w.db.db.Invite(ctx, tenant, by, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: c.Hash(), Life: time.Hour}); err != nil {
+	if _, _, err := c.db.Invite(ctx, tenant, by, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: invitation.Hash(), Life: time.Hour}); err != nil {
 		return t, err
 	}
 	ask := func(path string, in map[string]any, out any, header ...string) ([]*http.Cookie, error) {
@@ -199,7 +204,7 @@ func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email st
 		if err != nil {
 			return nil, err
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.api+path, strings.NewReader(string(body)))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, api+path, strings.NewReader(string(body)))
 		if err != nil {
 			return nil, err
 		}
@@ -207,7 +212,7 @@ func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email st
 		for i := 0; i+1 < len(header); i += 2 {
 			req.Header.Set(header[i], header[i+1])
 		}
-		res, err := w.client.Do(req)
+		res, err := client.Do(req)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +225,7 @@ func (w *attackWorld) join(ctx context.Context, tenant events.TenantID, email st
 		}
 		return res.Cookies(), json.NewDecoder(res.Body).Decode(out)
 	}
-	if _, err := ask("/invitations/accept", map[string]any{"invitation": c.Text, "name": "Owner", "password": attackPassword}, nil); err != nil {
+	if _, err := ask("/invitations/accept", map[string]any{"invitation": invitation.Text, "name": "Owner", "password": attackPassword}, nil); err != nil {
 		return t, err
 	}
 	cookies, err := ask("/session", map[string]any{"tenant": tenant, "email": email, "password": attackPassword}, nil)

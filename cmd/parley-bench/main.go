@@ -5,6 +5,8 @@
 //	parley-bench outbound           queued reply to provider's acceptance
 //	parley-bench files              attachments both ways over every network
 //	parley-bench walls              the cost of row security
+//	parley-bench desk               what agents ask for, at ten million messages
+//	parley-bench stream             webhook to event at open streams
 //	parley-bench attack             strangers try everything, while others work
 //	parley-bench faults inbound     kills and freezes while clients write
 //	parley-bench faults outbound    a provider that fails, then dispatchers that die
@@ -40,7 +42,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | walls | attack | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | stream | attack | faults [inbound|outbound] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -56,6 +58,8 @@ var commands = map[string]command{
 	"outbound":        benchOutbound,
 	"files":           benchFiles,
 	"walls":           benchWalls,
+	"desk":            benchDesk,
+	"stream":          benchStream,
 	"attack":          attackCommand,
 	"faults":          faultsAll,
 	"faults inbound":  faultsInbound,

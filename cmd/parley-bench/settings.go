@@ -25,6 +25,10 @@ type settings struct {
 	rounds   int
 	preload  int
 	messages int
+	chats    int
+	tenants  int
+	streams  int
+	think    time.Duration
 	replies  int
 	rate     int
 }
@@ -46,10 +50,14 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
 	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
-	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack: length of one measurement")
+	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, stream: length of one measurement")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
-	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write")
+	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000)")
+	f.IntVar(&s.chats, "chats", 1_000_000, "desk: chats of the large tenant")
+	f.IntVar(&s.tenants, "tenants", 1_000, "desk: small tenants beside it; stream: tenants")
+	f.IntVar(&s.streams, "streams", 1_000, "stream: streams that are open")
+	f.DurationVar(&s.think, "think", 250*time.Millisecond, "desk: how often each of 32 connections asks")
 	f.IntVar(&s.rate, "rate", 600, "faults inbound: messages written per second")
 	f.IntVar(&s.replies, "replies", 0, "outbound: replies to send (50,000, faults 20,000)")
 	if err := f.Parse(args); err != nil {
@@ -60,6 +68,12 @@ func parseSettings(name string, args []string) (settings, error) {
 	}
 	given := map[string]bool{}
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
+	if name == "desk" && !given["messages"] {
+		s.messages = 10_000_000
+	}
+	if name == "stream" && !given["tenants"] {
+		s.tenants = 20
+	}
 	s.hurry(given)
 	return s, nil
 }
@@ -80,6 +94,9 @@ func (s *settings) hurry(given map[string]bool) {
 	lower("rounds", &s.rounds, 1)
 	lower("preload", &s.preload, 100_000)
 	lower("messages", &s.messages, 15_000)
+	lower("chats", &s.chats, 1_500)
+	lower("tenants", &s.tenants, 20)
+	lower("streams", &s.streams, 100)
 	lower("rate", &s.rate, 300)
 	lower("replies", &s.replies, 5_000)
 }
