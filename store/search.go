@@ -65,7 +65,7 @@ func (db *DB) SearchMessages(ctx context.Context, tenant events.TenantID, s Sear
 	if err != nil {
 		return nil, "", err
 	}
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = db.inTenantSearching(ctx, tenant, func(tx pgx.Tx) error {
 		if below, err = searchBelow(ctx, tx, below, "crm_chat_messages_id_seq"); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func (db *DB) SearchClients(ctx context.Context, tenant events.TenantID, s Searc
 	if err != nil {
 		return nil, "", err
 	}
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = db.inTenantSearching(ctx, tenant, func(tx pgx.Tx) error {
 		if below, err = searchBelow(ctx, tx, below, "crm_clients_id_seq"); err != nil {
 			return err
 		}

@@ -151,6 +151,17 @@ func (db *DB) inTenantPlanned(ctx context.Context, tenant events.TenantID, f fun
 	})
 }
 
+// inTenantSearching is inTenantPlanned for statements that look into an index of
+// words, which only bitmap scans can read.
+func (db *DB) inTenantSearching(ctx context.Context, tenant events.TenantID, f func(pgx.Tx) error) error {
+	return db.inTenantPlanned(ctx, tenant, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SET LOCAL enable_bitmapscan = on"); err != nil {
+			return err
+		}
+		return f(tx)
+	})
+}
+
 // asWorker runs f in a transaction that sees every tenant.
 func (db *DB) asWorker(ctx context.Context, f func(pgx.Tx) error) error {
 	return pgx.BeginFunc(ctx, db.worker, f)

@@ -122,7 +122,7 @@ func (db *DB) TokenOf(ctx context.Context, tenant events.TenantID, hash SecretHa
 	if validTenant(tenant) != nil {
 		return Token{}, false, nil
 	}
-	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+	err = db.inTenantPlanned(ctx, tenant, func(tx pgx.Tx) error {
 		if t, err = oneToken(ctx, tx, "t.hash = $1 AND t.revoked_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL", hash[:]); err != nil {
 			return err
 		}
