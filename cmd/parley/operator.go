@@ -57,9 +57,30 @@ func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 		return
 	}
 	s.work.Go(func() { guard.Watch(ctx, opts.Logger, nil) })
+	if s.embedded != nil {
+		s.embedded.AdmitGuests(guests{guard})
+	}
 	h, public := api.New(opts), api.Public(opts)
 	s.operator.Store(&h)
 	s.public.Store(&public)
+}
+
+// guests are programs with an API token on the embedded bus.
+type guests struct{ *access.Guard }
+
+var _ jetstream.Guests = guests{}
+
+// Guest implements [jetstream.Guests]. Tokens only: a session is a browser's.
+func (g guests) Guest(ctx context.Context, password string) (jetstream.Guest, bool, error) {
+	if _, is := access.ParseCredential(access.TokenKind, password); !is {
+		return jetstream.Guest{}, false, nil
+	}
+	who, ok, err := g.Identify(ctx, password)
+	if err != nil || !ok {
+		return jetstream.Guest{}, false, err
+	}
+	hidden, ok := api.HiddenFacts(who)
+	return jetstream.Guest{Tenant: who.Tenant, Hidden: hidden}, ok, nil
 }
 
 // quarantine is kept by the store; replaying takes the router's adapters.

@@ -44,6 +44,8 @@ const (
 type Embedded struct {
 	server *server.Server
 	creds  Credentials
+	door   *door
+	shut   context.CancelFunc
 	unlock func()
 	log    *slog.Logger
 }
@@ -77,24 +79,31 @@ func Embed(ctx context.Context, o EmbedOptions) (_ *Embedded, err error) {
 	if o.Port == 0 {
 		o.Port = freePort(ctx, creds.URL)
 	}
+	open, shut := context.WithCancel(context.WithoutCancel(ctx))
+	defer func() {
+		if err != nil {
+			shut()
+		}
+	}()
+	door := &door{creds: creds, open: open}
 	srv, err := server.NewServer(&server.Options{
-		ServerName:             "parley",
-		Host:                   "127.0.0.1",
-		Port:                   o.Port,
-		Username:               creds.User,
-		Password:               creds.Password,
-		JetStream:              true,
-		StoreDir:               filepath.Join(o.DataDir, "jetstream"),
-		JetStreamMaxStore:      o.MaxStoreBytes,
-		JetStreamMaxMemory:     maxServerMemory,
-		MaxPayload:             maxPayload,
-		SyncAlways:             true, // the default loses two minutes on power failure
-		NoSigs:                 true, // signals belong to the program
-		DisableJetStreamBanner: true,
+		ServerName:                 "parley",
+		Host:                       "127.0.0.1",
+		Port:                       o.Port,
+		CustomClientAuthentication: door,
+		JetStream:                  true,
+		StoreDir:                   filepath.Join(o.DataDir, "jetstream"),
+		JetStreamMaxStore:          o.MaxStoreBytes,
+		JetStreamMaxMemory:         maxServerMemory,
+		MaxPayload:                 maxPayload,
+		SyncAlways:                 true, // the default loses two minutes on power failure
+		NoSigs:                     true, // signals belong to the program
+		DisableJetStreamBanner:     true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
+	door.server = srv
 	bridge := newServerLog(log)
 	srv.SetLoggerV2(bridge, false, false, false)
 	go srv.Start() // recovering a large store takes a while
@@ -110,7 +119,7 @@ func Embed(ctx context.Context, o EmbedOptions) (_ *Embedded, err error) {
 		return nil, err
 	}
 	log.Info("embedded NATS is up", "url", creds.URL, "dir", o.DataDir)
-	return &Embedded{server: srv, creds: creds, unlock: unlock, log: log}, nil
+	return &Embedded{server: srv, creds: creds, door: door, shut: shut, unlock: unlock, log: log}, nil
 }
 
 // awaitServer polls because the server offers no signal.
@@ -152,6 +161,7 @@ func (e *Embedded) Credentials() Credentials { return e.creds }
 // Shutdown stops the server and waits for it, or for ctx. Close the [Bus] first.
 // The store is consistent however the server ends.
 func (e *Embedded) Shutdown(ctx context.Context) error {
+	e.shut()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -23,6 +23,8 @@ var (
 	operator = operationRule{Rule: access.Rule{Operator: true}}
 	public   = operationRule{Rule: access.Rule{Public: true}}
 	person   = operationRule{Rule: access.Rule{Role: inbox.ReadOnly}}
+	// follow is for facts, by whichever way.
+	follow = allow(inbox.ReadOnly, access.ReadChats)
 )
 
 func allow(role inbox.Role, scope access.Scope) operationRule {
@@ -46,7 +48,7 @@ func rules() map[string]operationRule {
 		"get-upload":         allow(inbox.ReadOnly, access.ReadChats),
 		"download":           allow(inbox.ReadOnly, access.ReadChats),
 		"download-thumbnail": allow(inbox.ReadOnly, access.ReadChats),
-		"stream":             allow(inbox.ReadOnly, access.ReadChats),
+		"stream":             follow,
 		"search-messages":    allow(inbox.ReadOnly, access.ReadChats),
 		"search-clients":     allow(inbox.ReadOnly, access.ReadChats),
 		"reply":              allow(inbox.Agent, access.WriteChats).noted("message.reply"),

@@ -109,6 +109,18 @@ func maySee(who access.Principal, noun string) bool {
 	return !other || access.Judge(rule, who) == access.Allowed
 }
 
+// HiddenFacts are the nouns whose facts somebody may not see; ok is false when they
+// may follow none at all. It is for ways to follow other than this API's.
+func HiddenFacts(who access.Principal) (nouns []string, ok bool) {
+	for noun := range factScopes {
+		if !maySee(who, noun) {
+			nouns = append(nouns, noun)
+		}
+	}
+	slices.Sort(nouns)
+	return nouns, access.Judge(follow.Rule, who) == access.Allowed
+}
+
 // endWithCredential stops a stream whose session or token no longer allows it.
 func (a *api) endWithCredential(ctx context.Context, stop context.CancelFunc, op *huma.Operation, who access.Principal) {
 	check := recheckOf(ctx)
