@@ -58,7 +58,9 @@ func (f *Fetcher) payload(ctx context.Context, j *store.MediaJob) (json.RawMessa
 		if err != nil {
 			return nil, &ownError{err}
 		}
-		raw, err := io.ReadAll(io.LimitReader(b, f.opts.Library.opts.MaxBytes*2))
+		// Once, into as many bytes as it has.
+		raw := make([]byte, min(b.Size(), f.opts.Library.opts.MaxBytes*2))
+		_, err = io.ReadFull(b, raw)
 		return raw, own(errors.Join(err, b.Close()))
 	case j.StreamSeq == 0 || f.opts.Payload == nil:
 		return nil, ErrNoPayload

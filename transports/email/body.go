@@ -26,7 +26,7 @@ func (b *body) read() {
 		switch {
 		case !p.isText():
 		case p.kind == "text/plain":
-			text, note := plainText(p)
+			text, note := b.tree.texts.plainText(p)
 			if note != "" {
 				b.note(note)
 			}
@@ -42,7 +42,7 @@ func (b *body) read() {
 		if !p.isText() || p.kind != "text/html" {
 			continue
 		}
-		source, note := decodeCharset(charsetOf(p), p.decode(maxSource))
+		source, note := b.tree.texts.decode(charsetOf(p), p.decode(maxSource))
 		if note != "" {
 			b.note(note)
 		}
@@ -204,7 +204,7 @@ func (b *body) calendar() string {
 		if p.kind != "text/calendar" {
 			continue
 		}
-		text, _ := decodeCharset(p.params["charset"], p.decode(maxSource))
+		text, _ := b.tree.texts.decode(p.params["charset"], p.decode(maxSource))
 		text = strings.NewReplacer("\r\n ", "", "\r\n\t", "", "\n ", "", "\n\t", "").Replace(text)
 		found := map[string]string{}
 		inEvent := false

@@ -16,16 +16,24 @@ import (
 // declaration is missing, unknown or plainly wrong the charset is detected, and
 // Windows-1252, in which every byte means something, comes last; note says so.
 func decodeCharset(declared string, data []byte) (text, note string) {
-	return new(guesses).decode(declared, data)
+	return guessing(maxGuesses).decode(declared, data)
 }
 
-// maxGuesses is how often a charset is detected within one field, or all fields
-// of addresses of one name: it takes milliseconds however short the text is, and
-// a header has room for thousands of texts.
-const maxGuesses = 8
+// How often a charset is detected: it takes milliseconds however short the text
+// is, and a mail has room for thousands of texts.
+const (
+	// maxGuesses is for one field, or all fields of addresses of one name.
+	maxGuesses = 8
+	// maxPartGuesses is for all parts of a mail together, and for the names of all
+	// its files.
+	maxPartGuesses = 32
+)
 
-// guesses counts how often a charset was detected. After maxGuesses none is.
-type guesses struct{ made int }
+// guesses counts how often a charset may still be detected. The zero value
+// detects none.
+type guesses struct{ left int }
+
+func guessing(most int) *guesses { return &guesses{left: most} }
 
 // decode is [decodeCharset] within the budget.
 func (g *guesses) decode(declared string, data []byte) (text, note string) {
@@ -65,10 +73,10 @@ func (g *guesses) decode(declared string, data []byte) (text, note string) {
 }
 
 func (g *guesses) detect(data []byte) (text, name string, ok bool) {
-	if g.made >= maxGuesses {
+	if g.left <= 0 {
 		return "", "", false
 	}
-	g.made++
+	g.left--
 	// Enough to tell, and bounded.
 	found := chardet.Detect(data[:min(len(data), 16<<10)])
 	if found.Confidence <= 0.5 {
@@ -120,7 +128,7 @@ func ascii(data []byte) bool {
 
 // utf8Of reads a header's bytes, which are ASCII or, in mails of programs that
 // know no better, anything.
-func utf8Of(s string) string { return new(guesses).utf8Of(s) }
+func utf8Of(s string) string { return guessing(maxGuesses).utf8Of(s) }
 
 func (g *guesses) utf8Of(s string) string {
 	if utf8.ValidString(s) {

@@ -92,12 +92,12 @@ func FuzzHeader(f *testing.F) {
 	f.Add(`attachment; filename*0*=utf-8''%C3; filename*1*=%A4.pdf; x="=?utf-8?B?w6Q=?="`)
 	f.Add(`mx.example.com; dmarc=pass (p=\(none) header.from=example.org`)
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, a := range readAddresses(s) {
+		for _, a := range guessing(maxGuesses).addresses(s) {
 			if clean(a.Address) != a.Address || oneLine(a.Name) != a.Name || clean(a.Name) != a.Name {
 				t.Errorf("%q", a)
 			}
 		}
-		_, params := readParams(s)
+		params := guessing(maxGuesses).params(s)
 		for name, value := range params {
 			if clean(value) != value {
 				t.Errorf("%q is %q", name, value)

@@ -116,7 +116,7 @@ func (h header) text(name string) string { return oneLine(decodeWords(h.get(name
 // addresses of all fields of that name, at most maxAddresses.
 func (h header) addresses(name string) []events.MailAddress {
 	var all []events.MailAddress
-	g, fields := new(guesses), h.all(name)
+	g, fields := guessing(maxGuesses), h.all(name)
 	for _, v := range fields[:min(len(fields), maxAddresses)] {
 		all = append(all, g.addresses(v)...)
 	}
@@ -127,8 +127,6 @@ func (h header) addresses(name string) []events.MailAddress {
 // the wild: an element that is none is left out, and spoils no other. Encoded
 // words are decoded only once the structure is known, so that none makes an
 // address out of a name.
-func readAddresses(value string) (all []events.MailAddress) { return new(guesses).addresses(value) }
-
 func (g *guesses) addresses(value string) (all []events.MailAddress) {
 	for _, element := range splitList(g.utf8Of(value)) {
 		if a, ok := g.address(element); ok {

@@ -147,8 +147,10 @@ func (l *letter) readHead() {
 		}
 		l.mail.MessageID = l.mail.BodyHash[:32] + "@message-id.invalid"
 	}
+	// A token needs no charset: none is guessed.
+	g := new(guesses)
 	for _, to := range h.all("To", "Cc", "Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To") {
-		for _, a := range readAddresses(to) {
+		for _, a := range g.addresses(to) {
 			if token, ok := l.box.answers.verify(a.Address); ok {
 				l.mail.ChatToken = token
 			}
@@ -267,7 +269,7 @@ func (l *letter) recipient() events.Person {
 // unknown is a person made of words that name nobody: the same name is the
 // same person, in a domain that no mail reaches (RFC 2606, section 2).
 func (l *letter) unknown(what, words string) events.Person {
-	g := new(guesses)
+	g := guessing(maxGuesses)
 	name, _, _ := strings.Cut(g.utf8Of(words), "<")
 	name = g.displayName(name)
 	sum := sha256.Sum256([]byte(name))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 
 	"parley/transports"
 )
@@ -24,7 +25,7 @@ func (m *Mailbox) OpenRawMedia(raw json.RawMessage, ref string) (media transport
 		}
 	}()
 	if ref == rawRef {
-		return open(content, "mail.eml", "message/rfc822"), nil
+		return open(bytes.NewReader(content), int64(len(content)), "mail.eml", "message/rfc822"), nil
 	}
 	h, body, _ := readHeader(content)
 	// What was found before an error is there.
@@ -33,18 +34,19 @@ func (m *Mailbox) OpenRawMedia(raw json.RawMessage, ref string) (media transport
 		if p.path != ref {
 			continue
 		}
-		data, name, kind := p.decode(-1), p.name, p.kind
 		if p.kind == "text/html" && p.isText() {
-			text, _ := decodeCharset(charsetOf(p), data)
-			data, name, kind = []byte(text), "mail.html", "text/html; charset=utf-8"
-		} else if name == "" {
+			text, _ := decodeCharset(charsetOf(p), p.decode(len(p.encoded)))
+			return open(strings.NewReader(text), int64(len(text)), "mail.html", "text/html; charset=utf-8"), nil
+		}
+		name := p.name
+		if name == "" {
 			name = nameFor(p)
 		}
-		return open(data, name, kind), nil
+		return open(p.open(), p.size(), name, p.kind), nil
 	}
 	return transports.Media{}, fmt.Errorf("email: the mail has no part %q: %w", ref, transports.ErrMediaGone)
 }
 
-func open(data []byte, name, kind string) transports.Media {
-	return transports.Media{ReadCloser: io.NopCloser(bytes.NewReader(data)), Name: name, MIME: kind, Size: int64(len(data))}
+func open(r io.Reader, size int64, name, kind string) transports.Media {
+	return transports.Media{ReadCloser: io.NopCloser(r), Name: name, MIME: kind, Size: size}
 }

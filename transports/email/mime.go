@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"mime/quotedprintable"
 	"path"
 	"strconv"
 	"strings"
@@ -54,6 +53,8 @@ type tree struct {
 
 	deadline     time.Time
 	alternatives int
+	// names and texts bound the guesses of charsets, of files' names and of texts.
+	names, texts *guesses
 }
 
 type container struct {
@@ -65,12 +66,12 @@ func (t *tree) note(words string) { t.notes = append(t.notes, words) }
 
 // takeApart reads a mail's tree below its header.
 func takeApart(h header, body []byte) (*tree, error) {
-	t := &tree{deadline: time.Now().Add(maxTime)}
+	t := &tree{deadline: time.Now().Add(maxTime), names: guessing(maxPartGuesses), texts: guessing(maxPartGuesses)}
 	return t, t.walk("", h, body, 0, false, 0)
 }
 
 func (t *tree) walk(at string, h header, body []byte, depth int, related bool, alternative int) error {
-	kind, params := readParams(h.get("Content-Type"))
+	kind, params := fieldValue(h.get("Content-Type")), t.names.params(h.get("Content-Type"))
 	if !strings.Contains(kind, "/") {
 		kind = "text/plain" // RFC 2045, section 5.2
 	}
@@ -96,9 +97,9 @@ func (t *tree) walk(at string, h header, body []byte, depth int, related bool, a
 		at = "1"
 	}
 	p := &part{path: at, header: h, kind: kind, params: params, related: related, alternative: alternative, encoded: body}
-	disposition, more := readParams(h.get("Content-Disposition"))
-	p.disposition = disposition
-	if p.name = more["filename"]; p.name == "" {
+	disposition := h.get("Content-Disposition")
+	p.disposition = fieldValue(disposition)
+	if p.name = t.names.params(disposition)["filename"]; p.name == "" {
 		p.name = params["name"]
 	}
 	p.name = fileName(p.name)
@@ -133,31 +134,27 @@ func (t *tree) multipart(at, kind string, params map[string]string, pieces [][]b
 
 // cutParts cuts a multipart's body at its boundary (RFC 2046, section 5.1). The
 // last boundary may be missing, as in mails that were cut off; preamble and
-// epilogue are left out.
+// epilogue are left out. No byte is looked at more than a few times, however
+// often something like the boundary stands in it.
 func cutParts(body []byte, boundary string, limit int) (pieces [][]byte) {
-	mark := []byte("--" + boundary)
+	mark := []byte("\n--" + boundary)
 	begin := -1 // of the open piece
-	for at := 0; at < len(body); {
-		i := bytes.Index(body[at:], mark)
-		if i < 0 {
-			break
+	next := 0
+	for at := nextLine(body, mark, 0); at >= 0; at = nextLine(body, mark, next) {
+		behind := at + len(mark) - 1
+		next = len(body)
+		if end := bytes.IndexByte(body[behind:], '\n'); end >= 0 {
+			next = behind + end + 1
 		}
-		i += at
-		end := bytes.IndexByte(body[i:], '\n')
-		next := len(body)
-		if end >= 0 {
-			next = i + end + 1
-		}
-		rest := bytes.TrimRight(body[i+len(mark):next], " \t\r\n")
+		rest := bytes.TrimRight(body[behind:next], " \t\r\n")
 		closing := bytes.Equal(rest, []byte("--"))
-		if i > 0 && body[i-1] != '\n' || len(rest) > 0 && !closing {
-			at = i + len(mark) // not at the beginning of a line, or a longer boundary
-			continue
+		if len(rest) > 0 && !closing {
+			continue // a longer boundary
 		}
 		if begin >= 0 {
-			pieces = append(pieces, trimEnd(body[begin:i]))
+			pieces = append(pieces, trimEnd(body[begin:at]))
 		}
-		begin, at = next, next
+		begin = next
 		if closing || len(pieces) >= limit {
 			return pieces
 		}
@@ -168,66 +165,63 @@ func cutParts(body []byte, boundary string, limit int) (pieces [][]byte) {
 	return pieces
 }
 
+// nextLine is where the first line begins, at from or behind, that starts like
+// mark without its line feed; -1 when none does. At from a line begins.
+func nextLine(body, mark []byte, from int) int {
+	if bytes.HasPrefix(body[from:], mark[1:]) {
+		return from
+	}
+	i := bytes.Index(body[from:], mark)
+	if i < 0 {
+		return -1
+	}
+	return from + i + 1
+}
+
 // trimEnd takes off the line end that belongs to the boundary.
 func trimEnd(b []byte) []byte {
 	return bytes.TrimSuffix(bytes.TrimSuffix(b, []byte{'\n'}), []byte{'\r'})
 }
 
-// decode is the part's content, at most limit bytes of it (-1 for all) and
-// perhaps a few more.
+// encoding is how the part's content is encoded.
+func (p *part) encoding() string { return fieldValue(p.header.get("Content-Transfer-Encoding")) }
+
+// decode is the part's content, at most limit bytes of it and perhaps a few more.
 func (p *part) decode(limit int) []byte {
 	data := p.encoded
-	switch encoding, _ := readParams(p.header.get("Content-Transfer-Encoding")); encoding {
+	switch p.encoding() {
 	case "base64":
-		if limit >= 0 && len(data) > 2*limit {
-			data = data[:2*limit]
-		}
-		return decodeBase64(data)
+		return decodeBase64(data[:min(len(data), 2*limit)])
 	case "quoted-printable":
-		if limit >= 0 && len(data) > 4*limit {
-			data = data[:4*limit]
-		}
-		return decodeQuoted(data)
+		return decodeQuoted(data[:min(len(data), 4*limit)])
 	default: // 7bit, 8bit, binary, and what nobody knows
-		if limit >= 0 && len(data) > limit {
-			data = data[:limit]
-		}
-		return data
+		return data[:min(len(data), limit)]
 	}
 }
 
-// size is how many bytes decode yields, without decoding where that is known
-// (base64: but for pieces after a padding, which nobody sends).
+// open reads the part's content, all of it. A file is not held decoded: base64 is
+// what files come in.
+func (p *part) open() io.Reader {
+	switch p.encoding() {
+	case "base64":
+		return &base64Reader{encoded: p.encoded}
+	case "quoted-printable":
+		return bytes.NewReader(decodeQuoted(p.encoded))
+	default:
+		return bytes.NewReader(p.encoded)
+	}
+}
+
+// size is how many bytes open yields.
 func (p *part) size() int64 {
-	encoding, _ := readParams(p.header.get("Content-Transfer-Encoding"))
-	if encoding != "base64" {
-		return int64(len(p.decode(-1)))
+	switch p.encoding() {
+	case "base64":
+		return base64Reader{encoded: p.encoded}.size()
+	case "quoted-printable":
+		return quotedSize(p.encoded)
+	default:
+		return int64(len(p.encoded))
 	}
-	n := int64(0)
-	for _, c := range p.encoded {
-		if c > ' ' && c != '=' {
-			n++
-		}
-	}
-	return n * 3 / 4
-}
-
-// decodeQuoted decodes quoted-printable, and keeps as they are the lines that
-// are none (RFC 2045, section 6.7, note 4).
-func decodeQuoted(data []byte) []byte {
-	out, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(data)))
-	if err == nil {
-		return out
-	}
-	out = out[:0]
-	for line := range bytes.Lines(data) {
-		one, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(line)))
-		if err != nil {
-			one = line
-		}
-		out = append(out, one...)
-	}
-	return out
 }
 
 // isText reports whether the part is shown as the mail's text, not as a file.

@@ -50,7 +50,7 @@ func TestReadParams(t *testing.T) {
 		`attachment; filename="semi;colon.pdf"; size=3`:                          "semi;colon.pdf",
 		"attachment; =; filename*x*=y; filename*999999999999=1; filename*-1*=%%": "",
 	} {
-		if _, params := readParams(field); params["filename"] != want && want != "" {
+		if params := guessing(maxGuesses).params(field); params["filename"] != want && want != "" {
 			t.Errorf("%s: %q, want %q", field, params["filename"], want)
 		}
 	}
@@ -125,12 +125,22 @@ func TestBudgets(t *testing.T) {
 		"header": {strings.Repeat("X-Long: "+strings.Repeat("x", 900)+"\n", 2000) + "\nbody\n", func(c *events.Content, notes []string) bool {
 			return c.Text == "body" && len(notes) > 0
 		}},
-		"addresses":               {"To: " + strings.Repeat("a@example.org, ", 50_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) <= maxAddresses }},
-		"html":                    {"Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>x<!--", 100_000), func(c *events.Content, _ []string) bool { return len(c.Text) <= maxShown }},
-		"folding":                 {"Subject: x\n" + strings.Repeat(" y\n", 200_000) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.Subject) <= maxSubject }},
-		"words":                   {"Subject: " + strings.Repeat("=?utf-8?Q?x?= ", 15_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
-		"charsets of addresses":   {strings.Repeat("To: Of\xC3fice <office@example.com>\n", 1900) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) == maxAddresses }},
-		"charsets of words":       {"Subject: " + strings.Repeat("=?x?q?=FFa?= =?y?q?=FFb?= ", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		"addresses":             {"To: " + strings.Repeat("a@example.org, ", 50_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) <= maxAddresses }},
+		"html":                  {"Content-Type: text/html\n\n" + strings.Repeat("<div><blockquote>x<!--", 100_000), func(c *events.Content, _ []string) bool { return len(c.Text) <= maxShown }},
+		"folding":               {"Subject: x\n" + strings.Repeat(" y\n", 200_000) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.Subject) <= maxSubject }},
+		"words":                 {"Subject: " + strings.Repeat("=?utf-8?Q?x?= ", 15_000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		"charsets of addresses": {strings.Repeat("To: Of\xC3fice <office@example.com>\n", 1900) + "\nbody\n", func(c *events.Content, _ []string) bool { return len(c.Mail.To) == maxAddresses }},
+		"charsets of words":     {"Subject: " + strings.Repeat("=?x?q?=FFa?= =?y?q?=FFb?= ", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
+		// Each was searched to the end of the line: quadratic, hours for these 16 MB.
+		"boundaries in a line": {"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\ntext" + strings.Repeat("--b", 16<<20/3) + "\n--b--\n", func(c *events.Content, _ []string) bool {
+			return strings.HasPrefix(c.Text, "text--b") && len(c.Text) <= maxShown
+		}},
+		"quoted-printable that is none": {"Content-Transfer-Encoding: quoted-printable\nContent-Type: image/png\n\n" + strings.Repeat("\x00\n", 8<<20), func(c *events.Content, _ []string) bool {
+			return len(c.Attachments) == 1 && c.Attachments[0].Size == 16<<20
+		}},
+		"charsets of parts": {"Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\nContent-Type: text/plain; x=\xFF\xC3a\n\nAuf \xC3Wiedersehen\xFF\n", maxParts-1) + "--b--\n", func(c *events.Content, _ []string) bool {
+			return strings.Count(c.Text, "Wiedersehen") == maxParts-1
+		}},
 		"charsets of a parameter": {"Content-Type: text/plain" + strings.Repeat("; x=\xFFa; y=\xFFb", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
+	"github.com/emersion/go-imap/v2/imapclient"
 
 	"parley/events"
 	"parley/transports"
@@ -311,16 +313,45 @@ func (s *session) contents(all []*found) error {
 		set.AddNum(one.uid)
 	}
 	return s.within(fetchTime, func() error {
-		listed, err := s.c.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}}).Collect()
-		for _, got := range listed {
-			if one := by[got.UID]; one != nil && len(got.BodySection) > 0 {
-				if one.content = got.BodySection[0].Bytes; one.content == nil {
-					one.content = []byte{}
-				}
+		cmd := s.c.Fetch(set, &imap.FetchOptions{UID: true, BodySection: []*imap.FetchItemBodySection{section}})
+		defer func() { _ = cmd.Close() }()
+		for msg := cmd.Next(); msg != nil; msg = cmd.Next() {
+			uid, content, err := readMail(msg)
+			if err != nil {
+				return err
+			}
+			if one := by[uid]; one != nil && content != nil {
+				one.content = content
 			}
 		}
-		return err
+		return cmd.Close()
 	})
+}
+
+// readMail reads what came of one mail, once, into as many bytes as it has: nil
+// when its body is not among it.
+func readMail(msg *imapclient.FetchMessageData) (uid imap.UID, content []byte, err error) {
+	for item := msg.Next(); item != nil; item = msg.Next() {
+		switch item := item.(type) {
+		case imapclient.FetchItemDataUID:
+			uid = item.UID
+		case imapclient.FetchItemDataBodySection:
+			content = []byte{}
+			if item.Literal == nil {
+				continue
+			}
+			size := item.Literal.Size()
+			if size > maxMail+maxBeginning {
+				return 0, nil, fmt.Errorf("the server sends %d MB of a mail that it said was smaller", size>>20)
+			}
+			content = make([]byte, size)
+			if _, err := io.ReadFull(item.Literal, content); err != nil {
+				return 0, nil, err
+			}
+		default: // what a server adds
+		}
+	}
+	return uid, content, nil
 }
 
 // Reconcile implements [transports.Reconciler]: everything that arrived in any

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 	"unicode/utf8"
 )
@@ -76,11 +77,11 @@ func quote(out *bytes.Buffer, data []byte) {
 
 var errNotStored = errors.New("email: not a stored mail")
 
-// unkeep is the opposite of keep.
+// unkeep is the opposite of keep. It makes one copy of the mail.
 func unkeep(raw json.RawMessage) (envelope, []byte, error) {
 	var stored struct {
 		envelope
-		Mail *string `json:"mail"`
+		Mail *keptMail `json:"mail"`
 	}
 	if err := json.Unmarshal(raw, &stored); err != nil {
 		return envelope{}, nil, fmt.Errorf("%w: %w", errNotStored, err)
@@ -88,16 +89,69 @@ func unkeep(raw json.RawMessage) (envelope, []byte, error) {
 	if stored.Mail == nil {
 		return envelope{}, nil, fmt.Errorf("%w: it has no mail", errNotStored)
 	}
-	mail := make([]byte, 0, len(*stored.Mail))
-	for _, r := range *stored.Mail {
+	return stored.envelope, *stored.Mail, nil
+}
+
+// keptMail is a mail's bytes, as quote wrote them or PostgreSQL rewrote that. A
+// string of them would be two copies more.
+type keptMail []byte
+
+// UnmarshalJSON implements [json.Unmarshaler], for a valid JSON string.
+func (m *keptMail) UnmarshalJSON(quoted []byte) error {
+	if len(quoted) < 2 || quoted[0] != '"' {
+		return errors.New("its mail is no text")
+	}
+	in := quoted[1 : len(quoted)-1]
+	mail := make([]byte, 0, len(in))
+	for len(in) > 0 {
+		plain := 0
+		for plain < len(in) && in[plain] < utf8.RuneSelf && in[plain] != '\\' {
+			plain++
+		}
+		mail, in = append(mail, in[:plain]...), in[plain:]
+		if len(in) == 0 {
+			break
+		}
+		r, size := rune(in[0]), 1
+		switch {
+		case r >= utf8.RuneSelf:
+			r, size = utf8.DecodeRune(in)
+		case r == '\\' && in[1] == 'u':
+			n, err := strconv.ParseUint(string(in[2:6]), 16, 16)
+			if err != nil {
+				return err
+			}
+			r, size = rune(n), 6 //nolint:gosec // 16 bits
+		case r == '\\':
+			r, size = unescape(in[1]), 2
+		}
 		switch {
 		case r == nul:
 			mail = append(mail, 0)
 		case r < nul:
 			mail = append(mail, byte(r)) //nolint:gosec // below 256
 		default:
-			return envelope{}, nil, fmt.Errorf("%w: it holds a character beyond a byte", errNotStored)
+			return errors.New("it holds a character beyond a byte")
 		}
+		in = in[size:]
 	}
-	return stored.envelope, mail, nil
+	*m = mail
+	return nil
+}
+
+// unescape is the character of a backslash and a letter (RFC 8259, section 7).
+func unescape(letter byte) rune {
+	switch letter {
+	case 'b':
+		return '\b'
+	case 'f':
+		return '\f'
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	}
+	return rune(letter) // ", \ and /
 }

@@ -12,8 +12,8 @@ const maxShown = 64 << 10
 const maxSource = 1 << 20
 
 // plainText is a text/plain part as it is shown.
-func plainText(p *part) (text, note string) {
-	text, note = decodeCharset(p.params["charset"], p.decode(maxSource))
+func (g *guesses) plainText(p *part) (text, note string) {
+	text, note = g.decode(p.params["charset"], p.decode(maxSource))
 	text = clean(text)
 	if strings.EqualFold(p.params["format"], "flowed") {
 		text = unflow(text, strings.EqualFold(p.params["delsp"], "yes"))

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-msgauth/authres"
+
+	"parley/events"
 )
 
 // The words of Mail.DMARC.
@@ -19,7 +21,7 @@ const (
 // sender can only have added better ones. A pass for another domain than the
 // From's is none.
 func dmarc(h header, own []string) string {
-	found := ""
+	found, from := "", h.addresses("From")
 	for _, value := range h.all("Authentication-Results") {
 		id, results, _ := authres.Parse(withoutComments(value))
 		if !slices.Contains(own, strings.ToLower(id)) {
@@ -33,7 +35,7 @@ func dmarc(h header, own []string) string {
 			this := dmarcNone
 			switch d.Value {
 			case authres.ResultPass:
-				if aligned(h, d.From) {
+				if aligned(from, d.From) {
 					this = dmarcPass
 				}
 			case authres.ResultFail:
@@ -50,8 +52,7 @@ func dmarc(h header, own []string) string {
 
 func rank(result string) int { return slices.Index([]string{dmarcFail, dmarcNone, dmarcPass}, result) }
 
-func aligned(h header, domain string) bool {
-	from := h.addresses("From")
+func aligned(from []events.MailAddress, domain string) bool {
 	if len(from) == 0 {
 		return false
 	}
@@ -87,7 +88,7 @@ func withoutComments(s string) string {
 // automatic says why no program may answer a mail (RFC 3834, section 2), empty
 // when a person wrote it.
 func automatic(h header) string {
-	submitted, _ := readParams(h.get("Auto-Submitted"))
+	submitted := fieldValue(h.get("Auto-Submitted"))
 	precedence := strings.ToLower(h.get("Precedence"))
 	from := strings.ToLower(h.get("From"))
 	switch {

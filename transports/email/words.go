@@ -1,7 +1,6 @@
 package email
 
 import (
-	"encoding/base64"
 	"maps"
 	"regexp"
 	"slices"
@@ -16,7 +15,7 @@ var encodedWord = regexp.MustCompile(`=\?([^?\s*]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^
 // decodeWords decodes the encoded words of a field (RFC 2047), wherever they
 // stand. Neighbours of one charset are joined before they are decoded, because
 // programs cut them inside of characters.
-func decodeWords(s string) string { return new(guesses).words(s) }
+func decodeWords(s string) string { return guessing(maxGuesses).words(s) }
 
 func (g *guesses) words(s string) string {
 	found := encodedWord.FindAllStringSubmatchIndex(s, -1)
@@ -46,7 +45,10 @@ func (g *guesses) words(s string) string {
 			}
 		}
 		charset, last = name, m[1]
-		pending = append(append([]byte{}, pending...), decodeWord(s[m[4]], s[m[6]:m[7]])...)
+		if pending == nil {
+			pending = []byte{}
+		}
+		pending = append(pending, decodeWord(s[m[4]], s[m[6]:m[7]])...)
 	}
 	flush()
 	out.WriteString(g.utf8Of(s[last:]))
@@ -76,55 +78,24 @@ func decodeWord(encoding byte, text string) []byte {
 	return out
 }
 
-// decodeBase64 decodes whatever of base64 there is (RFC 2045, section 6.8: other
-// characters are to be ignored), padded or not, several pieces after another.
-func decodeBase64(data []byte) []byte {
-	kept := make([]byte, 0, len(data))
-	for _, c := range data {
-		if c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '+' || c == '/' || c == '=' {
-			kept = append(kept, c)
-		}
-	}
-	var out []byte
-	for len(kept) > 0 {
-		// Padding ends a piece; senders concatenate several.
-		piece := kept
-		for i, c := range kept {
-			if c == '=' {
-				piece = kept[:i]
-				break
-			}
-		}
-		kept = kept[len(piece):]
-		for len(kept) > 0 && kept[0] == '=' {
-			kept = kept[1:]
-		}
-		if len(piece)%4 == 1 {
-			piece = piece[:len(piece)-1]
-		}
-		if out == nil {
-			out = make([]byte, 0, base64.RawStdEncoding.DecodedLen(len(piece)))
-		}
-		n := len(out)
-		out = append(out, make([]byte, base64.RawStdEncoding.DecodedLen(len(piece)))...)
-		m, _ := base64.RawStdEncoding.Decode(out[n:], piece)
-		out = out[:n+m]
-	}
-	return out
-}
-
-// readParams reads a field such as Content-Type: its value in lower case and its
-// parameters by name in lower case, with RFC 2231's continuations and charsets,
-// and RFC 2047's words, which do not belong there but are common.
-func readParams(field string) (value string, params map[string]string) {
-	pieces := splitParams(field)
-	value = strings.ToLower(strings.TrimSpace(pieces[0]))
+// fieldValue is the value of a field such as Content-Type, in lower case and
+// without its parameters.
+func fieldValue(field string) string {
+	value, _, _ := strings.Cut(field, ";")
+	value = strings.ToLower(strings.TrimSpace(value))
 	if i := strings.IndexAny(value, " \t("); i >= 0 {
 		value = value[:i]
 	}
-	params, g := map[string]string{}, new(guesses)
+	return value
+}
+
+// params are a field's parameters by name in lower case, with RFC 2231's
+// continuations and charsets, and RFC 2047's words, which do not belong there but
+// are common.
+func (g *guesses) params(field string) map[string]string {
+	params := map[string]string{}
 	sections := map[string]map[int]section{}
-	for _, piece := range pieces[1:] {
+	for _, piece := range splitParams(field)[1:] {
 		name, text, ok := strings.Cut(piece, "=")
 		name = strings.ToLower(strings.TrimSpace(name))
 		if !ok || name == "" {
@@ -153,7 +124,7 @@ func readParams(field string) (value string, params map[string]string) {
 			params[name] = text
 		}
 	}
-	return value, params
+	return params
 }
 
 // section is one piece of a parameter (RFC 2231, sections 3 and 4).

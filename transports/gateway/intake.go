@@ -120,10 +120,13 @@ func (g *Gateway) lighten(ctx context.Context, ev *events.Inbound) error {
 	if n := len(ev.Raw); n > 0 && n < g.limits.Event/12 {
 		return nil
 	}
-	size, err := encodedSize(ev)
-	if err != nil || size <= g.limits.Event {
-		return err
-	}
+	size := len(ev.Raw)
+	if size <= g.limits.Event || !json.Valid(ev.Raw) {
+		var err error
+		if size, err = encodedSize(ev); err != nil || size <= g.limits.Event {
+			return err
+		}
+	} // else the payload alone is too large, and is not encoded to find that out
 	if g.blobs == nil {
 		return fmt.Errorf("%w: an event of %d bytes needs blob storage, which is not configured", jetstream.ErrTooLarge, size)
 	}
@@ -134,6 +137,7 @@ func (g *Gateway) lighten(ctx context.Context, ev *events.Inbound) error {
 		}
 		g.metrics.offloaded.WithLabelValues(string(ev.Transport)).Inc()
 		ev.RawRef, ev.Raw = key, nil
+		var err error
 		if size, err = encodedSize(ev); err != nil || size <= g.limits.Event {
 			return err
 		}
@@ -149,7 +153,8 @@ func (g *Gateway) lighten(ctx context.Context, ev *events.Inbound) error {
 		Group:       ev.Content.Group,
 	}
 	ev.Notes = append(ev.Notes, "too large to travel whole: only its beginning is shown, the payload has it all")
-	if size, err = encodedSize(ev); err == nil && size > g.limits.Event {
+	size, err := encodedSize(ev)
+	if err == nil && size > g.limits.Event {
 		err = fmt.Errorf("%w: %d bytes without its content", jetstream.ErrTooLarge, size)
 	}
 	return err
