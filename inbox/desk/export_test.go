@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"net/netip"
 	"strconv"
 	"time"
 )
@@ -15,9 +14,6 @@ func Sign(id, at, body string, secrets ...string) string {
 	}
 	return sum
 }
-
-// Public reports whether webhooks may be at an address.
-func Public(address string) bool { return publicAddress(netip.MustParseAddr(address), notPublic()) }
 
 // WebhookWaits are the waits between tries.
 func WebhookWaits() []time.Duration { return webhookWaits() }

@@ -259,16 +259,6 @@ func TestSignWebhook(t *testing.T) {
 
 func TestWebhooksStayOnThePublicInternet(t *testing.T) {
 	t.Parallel()
-	for address, public := range map[string]bool{
-		"93.184.216.34": true, "2606:2800:220:1::": true, "127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
-		"169.254.169.254": false, "0.0.0.0": false, "100.64.1.1": false, "224.0.0.1": false, "255.255.255.255": false, "198.18.0.1": false,
-		"::1": false, "::": false, "fe80::1": false, "fd00::1": false, "ff02::1": false, "::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false,
-		"64:ff9b::7f00:1": false, "2002:7f00:1::": false, "fec0::1": false,
-	} {
-		if desk.Public(address) != public {
-			t.Errorf("%s counts as public: %v", address, !public)
-		}
-	}
 	w := newWorld(t)
 	for _, address := range []string{"http://example.com", "https://user:secret@example.com", "ftp://example.com", "https://", "x", "file:///etc/passwd"} {
 		if _, _, err := w.desk.AddWebhook(t.Context(), w.tenant, byTest, desk.NewWebhook{URL: address}); inbox.CodeOf(err) != inbox.Invalid {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parley/store"
+	"parley/transports"
 )
 
 const (
@@ -248,8 +249,8 @@ func (d *Desk) callWebhook(ctx context.Context, client *http.Client, w store.Due
 // webhookWords says what went wrong without the address, which the log has anyway.
 func webhookWords(err error) string {
 	switch {
-	case errors.Is(err, errPrivate):
-		return "refused: " + errPrivate.Error()
+	case errors.Is(err, transports.ErrNotPublic):
+		return "refused: " + transports.ErrNotPublic.Error()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer within " + webhookTimeout.String()
 	}

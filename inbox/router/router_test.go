@@ -64,32 +64,6 @@ func TestCopiesAreOneMessage(t *testing.T) {
 	w.audit()
 }
 
-func TestTenantsWithEqualIdentitiesStayApart(t *testing.T) {
-	t.Parallel()
-	w := setup(t)
-	other := *w
-	other.tenant, other.channel = w.business("Garage")
-	// The same person, chat and message ids in both, in shared batches.
-	for i := range 20 {
-		w.publish(w.text(5, i, "for the bakery"), other.text(5, i, "for the garage"))
-	}
-	w.route()
-	if got := totals(w.drained()); got.Persisted != 40 {
-		t.Fatalf("persisted %d, want 40", got.Persisted)
-	}
-	for tenant, want := range map[events.TenantID]string{w.tenant: "for the bakery", other.tenant: "for the garage"} {
-		chats := w.chats(tenant)
-		if len(chats) != 1 || chats[0].LastSeq != 20 {
-			t.Fatalf("chats of %s: %+v", want, chats)
-		}
-		for _, m := range w.messages(tenant, chats[0].ID) {
-			if m.Text != want {
-				t.Errorf("%q in the wrong tenant", m.Text)
-			}
-		}
-	}
-}
-
 func TestOnePersonOnTwoChannelsIsOneClient(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
