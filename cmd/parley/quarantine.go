@@ -19,7 +19,7 @@ import (
 
 func quarantineCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "quarantine", Short: "Look at what could not be stored, and try again"}
-	cmd.AddCommand(quarantineListCmd(a), quarantineShowCmd(a), quarantineReplayCmd(a))
+	cmd.AddCommand(quarantineListCmd(a), quarantineShowCmd(a), quarantinePreviewCmd(a), quarantineReplayCmd(a))
 	return cmd
 }
 

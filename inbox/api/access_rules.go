@@ -39,7 +39,7 @@ func rules() map[string]operationRule {
 	return map[string]operationRule{
 		// Of the whole installation, not of one tenant.
 		"list-tenants": operator, "audit": operator, "status": operator,
-		"list-quarantine": operator, "show-quarantine": operator, "replay-quarantine": operator,
+		"list-quarantine": operator, "show-quarantine": operator, "replay-quarantine": operator, "preview-quarantine": operator,
 
 		"list-chats":         allow(inbox.ReadOnly, access.ReadChats),
 		"get-chat":           allow(inbox.ReadOnly, access.ReadChats),

@@ -119,6 +119,10 @@ func newPublicWorld(t *testing.T) *publicWorld {
 
 type noQuarantine struct{ *store.DB }
 
+func (noQuarantine) Preview(context.Context, int64) (store.ReplayPreview, error) {
+	return store.ReplayPreview{}, nil
+}
+
 func (noQuarantine) Replay(context.Context, int64) (store.BatchResult, error) {
 	return store.BatchResult{}, nil
 }

@@ -103,6 +103,11 @@ func TestProblems(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.says(1, "hello")
+	var preview store.ReplayPreview
+	w.do("GET", "/api/v1/quarantine/1/preview", "", 200, &preview)
+	if len(preview.Events) != 1 || !preview.Events[0].NewClient {
+		t.Errorf("preview is %+v", preview)
+	}
 	w.replays = func(int64) (store.BatchResult, error) { return store.BatchResult{}, errTest }
 	for _, tt := range []struct {
 		method, path, body string

@@ -17,6 +17,8 @@ type Quarantine interface {
 	Quarantined(ctx context.Context, id int64) (store.QuarantinedEvent, error)
 	// Replay stores what the event contains now.
 	Replay(ctx context.Context, id int64) (store.BatchResult, error)
+	// Preview says what Replay would do, and does nothing.
+	Preview(ctx context.Context, id int64) (store.ReplayPreview, error)
 }
 
 // QuarantineRecord is one of them with the record as it came.
@@ -62,6 +64,12 @@ func (a *api) quarantined(h huma.API) {
 			out.Text = string(q.Event)
 		}
 		return out, err
+	})
+	handle(a, h, huma.Operation{
+		OperationID: "preview-quarantine", Method: http.MethodGet, Path: "/api/v1/quarantine/{id}/preview",
+		Summary: "Say what trying again would change", Description: "Whose message it would be, and in which chat. Nothing is stored.",
+	}, func(ctx context.Context, in *quarantineRef) (store.ReplayPreview, error) {
+		return a.Quarantine.Preview(ctx, in.ID)
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "replay-quarantine", Method: http.MethodPost, Path: "/api/v1/quarantine/{id}/replay",

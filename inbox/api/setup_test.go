@@ -54,6 +54,10 @@ func (r replayer) Replay(_ context.Context, id int64) (store.BatchResult, error)
 	return r.w.replays(id)
 }
 
+func (r replayer) Preview(context.Context, int64) (store.ReplayPreview, error) {
+	return store.ReplayPreview{Events: []store.PreviewedItem{{Outcome: store.Persisted, NewClient: true}}}, nil
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, url: storetest.NewDatabase(t), bus: natstest.Start(t)}

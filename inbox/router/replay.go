@@ -17,6 +17,13 @@ func (r *Router) Replay(ctx context.Context, id int64) (store.BatchResult, error
 	})
 }
 
+// Preview says what Replay would do, and does nothing.
+func (r *Router) Preview(ctx context.Context, id int64) (store.ReplayPreview, error) {
+	return r.db.PreviewQuarantined(ctx, id, func(data []byte) ([]events.Inbound, error) {
+		return r.parseAgain(ctx, data)
+	})
+}
+
 func (r *Router) parseAgain(ctx context.Context, data []byte) ([]events.Inbound, error) {
 	ev, err := withoutNUL(data)
 	if err != nil {

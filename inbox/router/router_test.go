@@ -150,7 +150,20 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 	if err != nil || len(list) != 1 {
 		t.Fatalf("quarantine %+v, %v", list, err)
 	}
+	clients := storetest.Int(t, w.url, `SELECT count(*) FROM crm_clients`)
+	messages := storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_messages`)
+	chat := w.chats(w.tenant)[0].ID
 	for i, want := range []string{"persisted", "duplicate"} {
+		p, err := r.Preview(w.ctx, list[0].ID)
+		if err != nil || p.Refused != "" || len(p.Events) != 1 {
+			t.Fatalf("preview %d: %+v, %v", i, p, err)
+		}
+		if e := p.Events[0]; string(e.Outcome) != want || e.Text != "understood now" || e.Chat != chat || e.Client == 0 || e.NewClient || (e.Message != 0) != (i == 1) {
+			t.Errorf("preview %d: %+v", i, e)
+		}
+		if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_messages`); n != messages+int64(i) {
+			t.Errorf("%d messages after a preview, want %d", n, messages+int64(i))
+		}
 		res, err := r.Replay(w.ctx, list[0].ID)
 		if err != nil {
 			t.Fatal(err)
@@ -162,6 +175,9 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 	ms := w.messages(w.tenant, w.chats(w.tenant)[0].ID)
 	if len(ms) != 2 || ms[1].Text != "understood now" || !ms[1].Late || !ms[1].CreatedAt.Before(ms[0].CreatedAt) {
 		t.Errorf("messages %+v", ms)
+	}
+	if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_clients`); n != clients {
+		t.Errorf("%d clients, want %d", n, clients)
 	}
 	if left, _ := w.db.QuarantineList(w.ctx, false, 0, 10); len(left) != 0 {
 		t.Errorf("still waiting: %+v", left)
