@@ -102,6 +102,10 @@ type frame struct {
 	Flash string
 	// Here is the page's place in the menu.
 	Here string
+	// Menu are the pages that who looks may see.
+	Menu []menuItem
+	// Done says that what they asked for was done.
+	Done string
 	// Script says that the page has more than forms.
 	Script bool
 	// Phones is where the clients' side of a demo is played.
@@ -114,6 +118,10 @@ func (p *pages) show(w http.ResponseWriter, r *http.Request, status int, name st
 	l := p.looks.choose(r)
 	f.Lang, f.Me = l.lang, access.From(r.Context())
 	f.Title, f.Phones = l.text(f.Title), p.Phones
+	f.Menu = p.menu(r)
+	if id := "done." + r.URL.Query().Get("done"); l.text(id) != id {
+		f.Done = l.text(id)
+	}
 	p.write(w, r, status, l, name, f)
 }
 

@@ -10,6 +10,7 @@ package web
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"parley/inbox"
@@ -71,6 +72,7 @@ func New(o Options) (http.Handler, error) {
 	for verb := range deliveryVerbs {
 		mux.Handle("POST /deliveries/{delivery}/"+verb, p.change(inbox.Agent, "delivery."+verb, p.settleDelivery(verb)))
 	}
+	p.administration(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, notFound("page.not_found"))
 	})
@@ -105,7 +107,9 @@ func isFragment(r *http.Request) bool { return r.Header.Get("Parley-Fragment") !
 
 // localPath is where to go on within Parley; anything else is the inbox.
 func localPath(next string) string {
-	if !strings.HasPrefix(next, "/inbox") || strings.ContainsAny(next, "\\\r\n") {
+	first, _, _ := strings.Cut(strings.TrimPrefix(next, "/"), "/")
+	first, _, _ = strings.Cut(first, "?")
+	if !strings.HasPrefix(next, "/") || !slices.Contains(ours(), first) || strings.ContainsAny(next, "\\\r\n") {
 		return "/inbox"
 	}
 	return next

@@ -4,6 +4,8 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -45,6 +47,7 @@ func TestTexts(t *testing.T) {
 	for _, m := range regexp.MustCompile(`\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
 		used = append(used, m[1])
 	}
+	used = append(used, textsInCode(t)...)
 	for _, s := range []inbox.DeliveryState{
 		inbox.Queued, inbox.Sending, inbox.Uncertain, inbox.Sent, inbox.Delivered, inbox.Read, inbox.Failed, inbox.Cancelled,
 	} {
@@ -83,6 +86,51 @@ func TestTexts(t *testing.T) {
 	}
 }
 
+// textsInCode are the ids of texts that the package's own code names: whatever
+// looks like one there.
+func textsInCode(t *testing.T) (ids []string) {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := embedded.ReadFile("locales/active.en.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(id string) bool { return strings.Contains(string(data), `"`+id+`":`) }
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		code, err := os.ReadFile(name) //nolint:gosec // our own
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`"([a-z_]+\.[a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
+			if known(m[1]) {
+				ids = append(ids, m[1])
+			}
+		}
+		for _, m := range regexp.MustCompile(`done\(w, r, .*, "([a-z_]+)"\)`).FindAllStringSubmatch(string(code), -1) {
+			ids = append(ids, "done."+m[1])
+		}
+		for _, m := range regexp.MustCompile(`\b(Text|Label|Help|Submit|Title|Intro): +"([a-z_.]+)"`).FindAllStringSubmatch(string(code), -1) {
+			ids = append(ids, m[2])
+		}
+	}
+	for _, kind := range []string{"email", "phone", "telegram", "whatsapp", "other"} {
+		ids = append(ids, "contact."+kind)
+	}
+	for _, from := range []string{"client", "agent", "business", "asked"} {
+		ids = append(ids, "templates.from_"+from)
+	}
+	for _, role := range []string{"agent", "admin", "owner"} {
+		ids = append(ids, "error.role_"+role)
+	}
+	return ids
+}
+
 func TestTextParts(t *testing.T) {
 	for text, want := range map[string][]textPart{
 		"":                           nil,
@@ -99,7 +147,7 @@ func TestTextParts(t *testing.T) {
 
 func TestLocalPath(t *testing.T) {
 	for next, want := range map[string]string{
-		"/inbox/7?before=3": "/inbox/7?before=3", "": "/inbox", "//evil.example": "/inbox", "https://evil.example": "/inbox",
+		"/inbox/7?before=3": "/inbox/7?before=3", "/clients?search=a": "/clients?search=a", "/clientsx": "/inbox", "/login": "/inbox", "": "/inbox", "//evil.example": "/inbox", "https://evil.example": "/inbox",
 		"/inbox\\@evil": "/inbox", "/api/v1/me": "/inbox",
 	} {
 		if got := localPath(next); got != want {
@@ -114,7 +162,7 @@ func TestStrangersSeeNoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html"} {
+	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html", "/clients", "/clients/new", "/clients/1", "/templates", "/templates/1"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if to := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/login") {
