@@ -87,7 +87,7 @@ func (db *DB) AutoRepliesDue(ctx context.Context, tenant events.TenantID, rules 
 			  JOIN unnest($2::uuid[], $3::text[], $4::date[]) WITH ORDINALITY AS r (channel_id, kind, day, ord) ON r.channel_id = last.channel_id
 			 WHERE c.tenant_id = $1 AND c.folder = ANY ('{0,1,2,3}') AND c.activity_slot >= now() - `+autoReplyWithin+` - interval '15 seconds'
 			   AND last.direction = 'in' AND last.created_at > now() - `+autoReplyWithin+`
-			   AND coalesce(last.content -> 'mail' ->> 'automatic', '') = ''
+			   AND coalesce(last.content -> 'mail' ->> 'automatic', '') = '' AND coalesce(last.content -> 'mail' ->> 'dmarc', '') <> 'fail'
 			   AND NOT EXISTS (SELECT FROM parley_autoreplies a WHERE a.tenant_id = c.tenant_id AND a.client_id = c.client_id AND a.day = r.day)
 			   AND (r.kind = 'away' OR c.created_at > now() - `+autoReplyWithin+`
 			        AND NOT EXISTS (SELECT FROM crm_chat_messages o WHERE o.chat_id = c.id AND o.direction = 'out'))
@@ -126,15 +126,14 @@ func (db *DB) AutoReply(ctx context.Context, rule AutoReplyRule, chat, user int6
 		if err != nil || held.blocked {
 			return err
 		}
-		var theirs bool
-		if err := tx.QueryRow(ctx, `SELECT direction = 'in' AND channel_id = $2 AND coalesce(content -> 'mail' ->> 'automatic', '') = ''
-			  FROM crm_chat_messages WHERE chat_id = $1 ORDER BY seq DESC LIMIT 1`, chat, string(rule.Channel)).Scan(&theirs); err != nil || !theirs {
+		silent, nobodys, err := notToBeAnswered(ctx, tx, chat, rule.Channel)
+		if err != nil || silent {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `INSERT INTO parley_autoreplies (client_id, day, kind)
 			SELECT client_id, $2::date, $3 FROM crm_chats WHERE id = $1
 			ON CONFLICT (tenant_id, client_id, day) DO NOTHING`, chat, rule.Day, rule.Kind)
-		if err != nil || tag.RowsAffected() == 0 {
+		if err != nil || tag.RowsAffected() == 0 || nobodys {
 			return err
 		}
 		var m inbox.Message
@@ -160,6 +159,28 @@ func (db *DB) AutoReply(ctx context.Context, rule AutoReplyRule, chat, user int6
 		return false, fmt.Errorf("answering chat %d automatically: %w", chat, err)
 	}
 	return answered, nil
+}
+
+// notToBeAnswered looks at a chat's last message: silent when it is not the
+// client's on that channel, or a program's or forged; nobodys when its sender is
+// one that no program may answer, today or tomorrow (RFC 3834, section 2).
+func notToBeAnswered(ctx context.Context, tx pgx.Tx, chat int64, channel events.ChannelID) (silent, nobodys bool, err error) {
+	var (
+		theirs bool
+		last   events.Content
+		own    []string
+	)
+	err = tx.QueryRow(ctx, `SELECT direction = 'in' AND channel_id = $2, coalesce(content, '{}'),
+		       ARRAY(SELECT unnest(ARRAY[account, coalesce(settings ->> 'address', '')]) FROM parley_channels WHERE transport = 'email')
+		  FROM crm_chat_messages WHERE chat_id = $1 ORDER BY seq DESC LIMIT 1`, chat, string(channel)).Scan(&theirs, &last, &own)
+	if err != nil || !theirs || last.Mail == nil {
+		return !theirs, false, err
+	}
+	if inbox.NoAutomaticReply(&last, last.Mail.From.Address, own) == "" {
+		return false, false, nil
+	}
+	silent = last.Mail.Automatic != "" || last.Mail.DMARC == "fail"
+	return silent, !silent, nil
 }
 
 // AutoReplyRules are what is answered on channels with these hours now.

@@ -97,7 +97,16 @@ func TestWhoIsNotAnsweredAutomatically(t *testing.T) {
 	w.says(2, "blocked")
 	w.exec("UPDATE crm_clients SET blocked_at = now() WHERE id = (SELECT client_id FROM crm_chats WHERE id = (SELECT max(id) FROM crm_chats))")
 	automatic := w.says(3, "automatic")
-	w.exec(`UPDATE crm_chat_messages SET content = content || '{"mail": {"automatic": "auto-replied"}}' WHERE chat_id = $1`, automatic)
+	w.exec(`UPDATE crm_chat_messages SET content = content || '{"mail": {"automatic": "auto-replied", "from": {"address": "ada@example.org"}}}' WHERE chat_id = $1`, automatic)
+	// Mails of programs that do not say so, of nobody, of ourselves, and forged ones
+	// (RFC 3834, section 2).
+	w.exec(`UPDATE parley_channels SET settings = settings || '{"address": "Office@example.com"}', transport = 'email'`)
+	for i, mail := range []string{
+		`{"from": {"address": "no-reply@example.org"}}`, `{"from": {"address": "MAILER-DAEMON@example.org"}}`, `{"from": {"address": "list-request@example.org"}}`,
+		`{"from": {"address": "office@example.com"}}`, `{"from": {}}`, `{"from": {"address": "bank@example.org"}, "dmarc": "fail"}`,
+	} {
+		w.exec(`UPDATE crm_chat_messages SET content = content || jsonb_build_object('mail', $2::jsonb) WHERE chat_id = $1`, w.says(int64(10+i), "a mail"), mail)
+	}
 	opted := w.says(4, "stop")
 	w.exec("UPDATE crm_chat_members SET unreachable_at = now(), unreachable_why = 'opted out' WHERE chat_id = $1 AND client_id IS NOT NULL", opted)
 	old := w.says(5, "long ago")
