@@ -13,4 +13,5 @@ type Note struct {
 	AfterSeq  int64      `json:"after_seq"`
 	CreatedAt time.Time  `json:"created_at"`
 	EditedAt  *time.Time `json:"edited_at,omitempty"`
+	Version   int64      `json:"version"`
 }

@@ -6,4 +6,5 @@ type Team struct {
 	Name string `json:"name"`
 	// Members are its users, by name.
 	Members []Named `json:"members" nullable:"false"`
+	Version int64   `json:"version"`
 }

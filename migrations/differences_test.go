@@ -241,6 +241,13 @@ var differences = []difference{
 		},
 	},
 	{
+		reason: "A contact that is added twice with one key is added once.",
+		live: map[string]string{
+			"column crm_client_contacts.idempotency_key": "text",
+			"index parley_contacts_idempotency":          "CREATE UNIQUE INDEX parley_contacts_idempotency ON crm_client_contacts USING btree (tenant_id, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
+		},
+	},
+	{
 		reason: "Every foreign key has an index.",
 		live: map[string]string{
 			"index parley_clients_passport": "CREATE INDEX parley_clients_passport ON crm_clients USING btree (passport_id) WHERE (passport_id IS NOT NULL)",

@@ -11,11 +11,12 @@ import (
 
 // noTenant are the tables without rows of tenants.
 var noTenant = map[string]string{
-	"parley_migrations": "which migrations were applied",
-	"parley_partitions": "a partition of the bus carries events of all tenants",
-	"parley_leases":     "which process does what",
-	"parley_throttle":   "hashes of accounts and addresses that failed to log in; the API cannot read them",
-	"parley_erasures":   "counts by partition, kept after the tenant is gone; the API cannot read them",
+	"parley_migrations":      "which migrations were applied",
+	"parley_partitions":      "a partition of the bus carries events of all tenants",
+	"parley_leases":          "which process does what",
+	"parley_throttle":        "hashes of accounts and addresses that failed to log in; the API cannot read them",
+	"parley_removed_tenants": "that a tenant was removed, kept after it is gone; the API cannot read them",
+	"parley_erasures":        "counts by partition, kept after the tenant is gone; the API cannot read them",
 
 	"parley_words_progress": "how far the words of each table are written; the API cannot read it",
 }

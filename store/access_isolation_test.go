@@ -131,7 +131,7 @@ func reaches() map[string]func(f *foreign) {
 		"DeleteTeam": func(f *foreign) { f.missing("DeleteTeam", f.db.DeleteTeam(f.Context(), f.tenant, by, f.team)) },
 		"Labels":     func(f *foreign) { l, err := f.db.Labels(f.Context(), f.tenant); f.none("Labels", len(l), err) },
 		"ChangeLabel": func(f *foreign) {
-			_, err := f.db.ChangeLabel(f.Context(), f.tenant, by, f.label, new("taken"), nil)
+			_, err := f.db.ChangeLabel(f.Context(), f.tenant, by, f.label, new("taken"), nil, 0)
 			f.missing("ChangeLabel", err)
 		},
 		"DeleteLabel": func(f *foreign) { f.missing("DeleteLabel", f.db.DeleteLabel(f.Context(), f.tenant, by, f.label)) },
@@ -144,7 +144,7 @@ func reaches() map[string]func(f *foreign) {
 			f.missing("AddNote", err)
 		},
 		"ChangeNote": func(f *foreign) {
-			_, err := f.db.ChangeNote(f.Context(), f.tenant, by, f.note, f.user, true, nil)
+			_, err := f.db.ChangeNote(f.Context(), f.tenant, by, f.note, f.user, true, nil, 0)
 			f.missing("ChangeNote", err)
 		},
 		"Draft": func(f *foreign) {
@@ -172,7 +172,7 @@ func reaches() map[string]func(f *foreign) {
 		},
 		"DeleteClient": func(f *foreign) { f.missing("DeleteClient", f.db.DeleteClient(f.Context(), f.tenant, by, f.client)) },
 		"AddContact": func(f *foreign) {
-			_, err := f.db.AddContact(f.Context(), f.tenant, by, f.client, store.NewContact{Type: inbox.ContactOther, Value: "x"})
+			_, err := f.db.AddContact(f.Context(), f.tenant, by, f.client, store.NewContact{Type: inbox.ContactOther, Value: "x"}, "")
 			f.missing("AddContact", err)
 		},
 		"ChangeContact": func(f *foreign) {
@@ -366,6 +366,9 @@ func reaches() map[string]func(f *foreign) {
 		"QueueWebhook": func(f *foreign) {
 			f.missing("QueueWebhook", f.db.QueueWebhook(f.Context(), f.tenant, by, f.webhook, "{}", "webhook.test"))
 		},
+
+		// The operator's, of the tenant that they name: inbox/api tests that nothing of another is touched.
+		"RenameTenant": own, "SuspendTenant": own, "RemoveTenant": own, "FinishTenantRemoval": own,
 
 		// SettleWebhook notes what came of what a worker claimed.
 		"AddWebhook": own, "SettleWebhook": own,

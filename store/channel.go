@@ -24,8 +24,9 @@ type Channel struct {
 	UpdatedAt time.Time
 }
 
-const channelColumns = `id::text, tenant_id::text, transport, name, mode, webhook_path, coalesce(country, ''),
-	settings, sealed, paused_at IS NOT NULL, version, coalesce(account, ''), created_at, updated_at`
+// A suspended tenant's channels are paused, whatever they are otherwise.
+const channelColumns = `id::text, tenant_id::text, transport, name, mode, webhook_path, coalesce(country, ''), settings, sealed,
+	paused_at IS NOT NULL OR EXISTS (SELECT FROM tenants t WHERE t.id = parley_channels.tenant_id AND t.suspended_at IS NOT NULL), version, coalesce(account, ''), created_at, updated_at`
 
 func scanChannel(row pgx.CollectableRow) (c Channel, err error) {
 	err = row.Scan(&c.ID, &c.Tenant, &c.Transport, &c.Name, &c.Mode, &c.WebhookPath, &c.Country,

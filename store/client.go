@@ -113,7 +113,7 @@ func (db *DB) AddClient(ctx context.Context, tenant events.TenantID, by inbox.Ac
 			return err
 		}
 		for _, contact := range contacts {
-			if err := addContact(ctx, tx, id, contact); err != nil {
+			if err := addContact(ctx, tx, id, contact, ""); err != nil {
 				return err
 			}
 		}

@@ -56,17 +56,17 @@ func TestClients(t *testing.T) {
 	bob := w.client("Bob", "", "+442079460018", "")
 
 	// What is hers cannot become his.
-	card, err := w.db.AddContact(ctx, w.tenant, byOperator, ada.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"})
+	card, err := w.db.AddContact(ctx, w.tenant, byOperator, ada.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}, "")
 	if err != nil || len(card.Contacts) != 2 || card.Version == changed.Version {
 		t.Fatal(card, err)
 	}
-	_, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"})
+	_, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}, "")
 	wantCode(t, err, inbox.Conflict)
 	mail := card.Contacts[1].ID
 	if _, err = w.db.ChangeContact(ctx, w.tenant, byOperator, ada.ID, mail, store.NewContact{Type: inbox.ContactEmail, Value: "a@example.com"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}); err != nil {
+	if _, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}, ""); err != nil {
 		t.Error(err)
 	}
 	_, err = w.db.RemoveContact(ctx, w.tenant, byOperator, bob.ID, mail)

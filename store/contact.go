@@ -20,17 +20,37 @@ func tooManyContacts() error {
 }
 
 // AddContact adds a way to reach a client; one that they have already is left as
-// it is. It fails with Conflict when it names another client.
-func (db *DB) AddContact(ctx context.Context, tenant events.TenantID, by inbox.Actor, client int64, n NewContact) (inbox.ClientCard, error) {
+// it is. It fails with Conflict when it names another client. The same key, if
+// there is one, adds once, even if what it added was changed since.
+func (db *DB) AddContact(ctx context.Context, tenant events.TenantID, by inbox.Actor, client int64, n NewContact, key string) (inbox.ClientCard, error) {
 	return db.changeClient(ctx, tenant, by, client, 0, func(tx pgx.Tx, was inbox.ClientCard) (map[string]any, error) {
+		if key != "" {
+			if again, err := contactOfKey(ctx, tx, client, n, key); again || err != nil {
+				return nil, err
+			}
+		}
 		if len(was.Contacts) >= MaxContacts {
 			return nil, tooManyContacts()
 		}
-		if err := addContact(ctx, tx, client, n); err != nil {
+		if err := addContact(ctx, tx, client, n, key); err != nil {
 			return nil, err
 		}
 		return map[string]any{"contact": "added", "type": n.Type}, touch(ctx, tx, client)
 	})
+}
+
+// contactOfKey reports whether the key has added the contact before.
+func contactOfKey(ctx context.Context, tx pgx.Tx, client int64, n NewContact, key string) (bool, error) {
+	var same bool
+	err := tx.QueryRow(ctx, `SELECT client_id = $2 AND (contact_type = $3 AND contact_value = $4 OR updated_at > created_at)
+		FROM crm_client_contacts WHERE idempotency_key = $1`, key, client, n.Type, n.Value).Scan(&same)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return false, nil
+	case err == nil && !same:
+		err = keyReused()
+	}
+	return true, err
 }
 
 // ChangeContact changes a contact of a client; what it named before is theirs no
@@ -94,10 +114,14 @@ func contactByID(ctx context.Context, tx pgx.Tx, client, id int64) (c NewContact
 	return c, err
 }
 
-func addContact(ctx context.Context, tx pgx.Tx, client int64, n NewContact) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO crm_client_contacts (client_id, contact_type, contact_value) SELECT $1, $2::text, $3::text
+func addContact(ctx context.Context, tx pgx.Tx, client int64, n NewContact, key string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO crm_client_contacts (client_id, contact_type, contact_value, idempotency_key) SELECT $1, $2::text, $3::text, nullif($4, '')
 		WHERE NOT EXISTS (SELECT FROM crm_client_contacts WHERE client_id = $1 AND contact_type = $2 AND contact_value = $3)`,
-		client, n.Type, n.Value); err != nil {
+		client, n.Type, n.Value, key)
+	if violates(err, "parley_contacts_idempotency") {
+		return keyReused() // for another client, at the same moment
+	}
+	if err != nil {
 		return err
 	}
 	return claimContact(ctx, tx, client, n)

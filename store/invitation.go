@@ -175,7 +175,7 @@ func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		var v Invitation
 		err := tx.QueryRow(ctx, `UPDATE parley_invitations SET used_at = now()
-			WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now()
+			WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now() AND `+sqlNotSuspended+`
 			RETURNING id::text, user_id::bigint, coalesce(email, ''), role`, hash[:]).Scan(&v.ID, &v.User, &v.Email, &v.Role)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return refused

@@ -19,7 +19,7 @@ const MaxLabels = 500
 // DefaultColour is a label's when nobody chose one.
 const DefaultColour = "#888888"
 
-const labelSelect = "SELECT id, name, colour FROM parley_labels"
+const labelSelect = "SELECT id, name, colour, version FROM parley_labels"
 
 func labelByID(ctx context.Context, tx pgx.Tx, id int64) (inbox.Label, error) {
 	rows, _ := tx.Query(ctx, labelSelect+" WHERE id = $1", id)
@@ -75,14 +75,26 @@ func (db *DB) AddLabel(ctx context.Context, tenant events.TenantID, by inbox.Act
 	})
 }
 
-// ChangeLabel renames a label or changes its colour; nil stays.
-func (db *DB) ChangeLabel(ctx context.Context, tenant events.TenantID, by inbox.Actor, id int64, name, colour *string) (inbox.Label, error) {
+// ChangeLabel renames a label or changes its colour; nil stays. It fails with Changed
+// when the label is not at the version that was read, 0 for any.
+func (db *DB) ChangeLabel(ctx context.Context, tenant events.TenantID, by inbox.Actor, id int64, name, colour *string, ifVersion int64) (inbox.Label, error) {
 	return db.changeLabel(ctx, tenant, by, "label.change", func(tx pgx.Tx) (int64, error) {
+		// Locked, so that whoever else changes it waits here.
+		if _, err := tx.Exec(ctx, "SELECT FROM parley_labels WHERE id = $1 FOR NO KEY UPDATE", id); err != nil {
+			return 0, err
+		}
+		was, err := labelByID(ctx, tx, id)
+		if err != nil {
+			return 0, err
+		}
+		if err := sameVersion(ifVersion, was.Version, "The label"); err != nil {
+			return 0, err
+		}
 		if name != nil {
 			trimmed := strings.TrimSpace(*name)
 			name = &trimmed
 		}
-		_, err := tx.Exec(ctx, "UPDATE parley_labels SET name = coalesce($2, name), colour = coalesce(lower($3), colour) WHERE id = $1", id, name, colour)
+		_, err = tx.Exec(ctx, "UPDATE parley_labels SET name = coalesce($2, name), colour = coalesce(lower($3), colour), version = version + 1 WHERE id = $1", id, name, colour)
 		return id, err
 	})
 }

@@ -18,13 +18,13 @@ const (
 	MaxNote = 16 << 10
 )
 
-const noteSelect = `SELECT n.id, n.chat_id, n.user_id, u.name, n.text, n.after_seq, n.created_at, n.edited_at
+const noteSelect = `SELECT n.id, n.chat_id, n.user_id, u.name, n.text, n.after_seq, n.created_at, n.edited_at, n.version
   FROM parley_notes n LEFT JOIN core_users u ON u.id = n.user_id`
 
 func scanNote(row pgx.CollectableRow) (n inbox.Note, err error) {
 	var user *int64
 	var name *string
-	err = row.Scan(&n.ID, &n.ChatID, &user, &name, &n.Text, &n.AfterSeq, &n.CreatedAt, &n.EditedAt)
+	err = row.Scan(&n.ID, &n.ChatID, &user, &name, &n.Text, &n.AfterSeq, &n.CreatedAt, &n.EditedAt, &n.Version)
 	n.User = named(user, name)
 	return n, err
 }
@@ -125,8 +125,9 @@ func (db *DB) AddNote(ctx context.Context, tenant events.TenantID, by inbox.Acto
 
 // ChangeNote changes a note's text, or removes the note when text is nil, and
 // tells so by the fact (note, changed | deleted). Only its writer may, or, when
-// everybody is set, anybody.
-func (db *DB) ChangeNote(ctx context.Context, tenant events.TenantID, by inbox.Actor, id, user int64, everybody bool, text *string) (n inbox.Note, err error) {
+// everybody is set, anybody. It fails with Changed when the note is not at the version
+// that was read, 0 for any.
+func (db *DB) ChangeNote(ctx context.Context, tenant events.TenantID, by inbox.Actor, id, user int64, everybody bool, text *string, ifVersion int64) (n inbox.Note, err error) {
 	if err := validTenant(tenant); err != nil {
 		return inbox.Note{}, err
 	}
@@ -145,12 +146,19 @@ func (db *DB) ChangeNote(ctx context.Context, tenant events.TenantID, by inbox.A
 		if !everybody && (n.User == nil || n.User.ID != user) {
 			return &inbox.Error{Code: inbox.Forbidden, Message: "Only who wrote a note may change it, or an admin.", Hint: "Write a note of your own."}
 		}
+		// Anew, now that nobody else changes it.
+		if n, err = noteByID(ctx, tx, id); err != nil {
+			return err
+		}
+		if err := sameVersion(ifVersion, n.Version, "The note"); err != nil {
+			return err
+		}
 		verb := "deleted"
 		if text == nil {
 			_, err = tx.Exec(ctx, "DELETE FROM parley_notes WHERE id = $1", id)
 		} else {
 			verb = "changed"
-			if _, err = tx.Exec(ctx, "UPDATE parley_notes SET text = $2, edited_at = clock_timestamp() WHERE id = $1", id, *text); err == nil {
+			if _, err = tx.Exec(ctx, "UPDATE parley_notes SET text = $2, edited_at = clock_timestamp(), version = version + 1 WHERE id = $1", id, *text); err == nil {
 				n, err = noteByID(ctx, tx, id)
 			}
 		}

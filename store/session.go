@@ -42,12 +42,23 @@ type NewSession struct {
 // touchEvery is how exactly the last use of a session or token is known.
 const touchEvery = "1 minute"
 
-// StartSession begins a session and notes the log-in.
+// sqlNotSuspended is for queries within a tenant, which see that one only.
+const sqlNotSuspended = "NOT EXISTS (SELECT FROM tenants WHERE suspended_at IS NOT NULL)"
+
+// StartSession begins a session and notes the log-in. It fails with Refused while
+// the tenant is suspended.
 func (db *DB) StartSession(ctx context.Context, tenant events.TenantID, by inbox.Actor, n NewSession) (id string, err error) {
 	if err := validTenant(tenant); err != nil {
 		return "", err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+		var open bool
+		if err := tx.QueryRow(ctx, "SELECT "+sqlNotSuspended).Scan(&open); err != nil {
+			return err
+		}
+		if !open {
+			return &inbox.Error{Code: inbox.Refused, Message: "This business is suspended: nobody of it can log in.", Hint: "Ask whoever runs this installation of Parley."}
+		}
 		// What ended long ago is of no use to anybody.
 		if _, err := tx.Exec(ctx, "DELETE FROM parley_sessions WHERE user_id = $1 AND expires_at < now() - interval '30 days'", n.User); err != nil {
 			return err
@@ -74,7 +85,7 @@ func (db *DB) SessionOf(ctx context.Context, tenant events.TenantID, hash Secret
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		var user int64
 		err := tx.QueryRow(ctx, `SELECT id::text, user_id, created_at, last_used_at, expires_at, user_agent, address
-			  FROM parley_sessions WHERE hash = $1 AND revoked_at IS NULL AND expires_at > now() AND last_used_at + idle > now()`,
+			  FROM parley_sessions WHERE hash = $1 AND revoked_at IS NULL AND expires_at > now() AND last_used_at + idle > now() AND `+sqlNotSuspended,
 			hash[:]).Scan(&s.ID, &user, &s.CreatedAt, &s.LastUsedAt, &s.ExpiresAt, &s.UserAgent, &s.Address)
 		if err != nil {
 			return err

@@ -25,15 +25,18 @@ type TeamChange struct {
 	Name *string
 	// Members are the ids of all its users from then on.
 	Members *[]int64
+	// IfVersion is the version that was read, 0 for any; another fails with
+	// Changed.
+	IfVersion int64
 }
 
-const teamSelect = `SELECT t.id, t.name,
+const teamSelect = `SELECT t.id, t.name, t.version,
 	(SELECT json_agg(json_build_object('id', u.id, 'name', u.name) ORDER BY lower(u.name), u.id)
 	   FROM parley_team_members m JOIN core_users u ON u.id = m.user_id WHERE m.team_id = t.id) AS members
   FROM parley_teams t`
 
 func scanTeam(row pgx.CollectableRow) (t inbox.Team, err error) {
-	err = row.Scan(&t.ID, &t.Name, &t.Members)
+	err = row.Scan(&t.ID, &t.Name, &t.Version, &t.Members)
 	if t.Members == nil {
 		t.Members = []inbox.Named{}
 	}
@@ -102,7 +105,14 @@ func (db *DB) ChangeTeam(ctx context.Context, tenant events.TenantID, by inbox.A
 		if _, err := tx.Exec(ctx, "SELECT FROM parley_teams WHERE id = $1 FOR NO KEY UPDATE", id); err != nil {
 			return 0, err
 		}
-		if _, err := teamByID(ctx, tx, id); err != nil {
+		was, err := teamByID(ctx, tx, id)
+		if err != nil {
+			return 0, err
+		}
+		if err := sameVersion(c.IfVersion, was.Version, "The team"); err != nil {
+			return 0, err
+		}
+		if _, err := tx.Exec(ctx, "UPDATE parley_teams SET version = version + 1 WHERE id = $1", id); err != nil {
 			return 0, err
 		}
 		if c.Name != nil {

@@ -123,7 +123,7 @@ func (db *DB) TokenOf(ctx context.Context, tenant events.TenantID, hash SecretHa
 		return Token{}, false, nil
 	}
 	err = db.inTenantPlanned(ctx, tenant, func(tx pgx.Tx) error {
-		if t, err = oneToken(ctx, tx, "t.hash = $1 AND t.revoked_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL", hash[:]); err != nil {
+		if t, err = oneToken(ctx, tx, "t.hash = $1 AND t.revoked_at IS NULL AND t.expires_at > now() AND u.disabled_at IS NULL AND "+sqlNotSuspended, hash[:]); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `UPDATE parley_tokens SET last_used_at = now()

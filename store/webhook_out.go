@@ -26,14 +26,15 @@ type Webhook struct {
 	FailingSince  *time.Time `json:"failing_since,omitempty" doc:"Since when nothing was accepted; absent while it works."`
 	DisabledAt    *time.Time `json:"disabled_at,omitempty"`
 	DisabledWhy   string     `json:"disabled_why,omitempty"`
+	Version       int64      `json:"version"`
 	Sealed        []byte     `json:"-"`
 	Place         string     `json:"-"`
 }
 
-const sqlWebhooks = `SELECT id::text, url, description, types, previous_until, created_at, failing_since, disabled_at, disabled_why, sealed, place FROM parley_webhooks `
+const sqlWebhooks = `SELECT id::text, url, description, types, previous_until, created_at, failing_since, disabled_at, disabled_why, version, sealed, place FROM parley_webhooks `
 
 func scanWebhook(row pgx.CollectableRow) (w Webhook, err error) {
-	err = row.Scan(&w.ID, &w.URL, &w.Description, &w.Types, &w.PreviousUntil, &w.CreatedAt, &w.FailingSince, &w.DisabledAt, &w.DisabledWhy, &w.Sealed, &w.Place)
+	err = row.Scan(&w.ID, &w.URL, &w.Description, &w.Types, &w.PreviousUntil, &w.CreatedAt, &w.FailingSince, &w.DisabledAt, &w.DisabledWhy, &w.Version, &w.Sealed, &w.Place)
 	return w, err
 }
 
@@ -130,13 +131,19 @@ type WebhookChange struct {
 	Types            *[]string
 	// Enabled takes it up again, behind what happened meanwhile, or stops it.
 	Enabled *bool
+	// IfVersion is the version that was read, 0 for any; another fails with
+	// Changed.
+	IfVersion int64
 }
 
 // ChangeWebhook changes a webhook; it fails with NotFound. Place is where it goes on
 // when it is enabled.
 func (db *DB) ChangeWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, id string, c WebhookChange, place string) (w Webhook, err error) {
 	err = db.webhookChange(ctx, tenant, id, func(tx pgx.Tx, old Webhook) error {
-		if _, err := tx.Exec(ctx, `UPDATE parley_webhooks SET url = coalesce($2, url), description = coalesce($3, description), types = coalesce($4, types) WHERE id = $1`,
+		if err := sameVersion(c.IfVersion, old.Version, "The webhook"); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE parley_webhooks SET version = version + 1, url = coalesce($2, url), description = coalesce($3, description), types = coalesce($4, types) WHERE id = $1`,
 			id, c.URL, c.Description, c.Types); err != nil {
 			return err
 		}

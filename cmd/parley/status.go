@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"parley/inbox/api"
-	"parley/store"
 )
 
 func statusCmd(a *app) *cobra.Command {
@@ -47,22 +46,6 @@ func versionCmd(*app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "parley %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 			return err
-		},
-	}
-}
-
-func tenantsCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "tenants",
-		Short: "List tenants",
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return answer(a, cmd, http.MethodGet, "/tenants", nil, nil, func(out io.Writer, page api.List[store.Tenant]) error {
-				t := newTable("NAME", "ID", "SINCE")
-				for _, tenant := range page.Items {
-					t.add(tenant.Name, string(tenant.ID), day(tenant.CreatedAt))
-				}
-				return t.print(out)
-			})
 		},
 	}
 }

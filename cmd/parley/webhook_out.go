@@ -61,7 +61,16 @@ func webhookVerb(a *app, use, short, method, path string, in any, words string) 
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return answer(a, cmd, method, "/webhooks/"+args[0]+path, nil, in, func(out io.Writer, _ struct{}) error {
+			c, err := a.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var said map[string]any
+			// What it says holds whatever somebody else has changed.
+			if err := c.ask(cmd.Context(), method, "/webhooks/"+args[0]+path, nil, in, &said, "If-Match", "*"); err != nil {
+				return err
+			}
+			return show(a, cmd, said, func(out io.Writer, _ map[string]any) error {
 				_, err := fmt.Fprintf(out, words, args[0])
 				return err
 			})

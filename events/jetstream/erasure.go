@@ -20,6 +20,8 @@ type Erasure struct {
 	At     time.Time       `json:"at"`
 	// Hashes are keyed, of who it was.
 	Hashes [][]byte `json:"hashes"`
+	// Whole says that it was the tenant, with everything of it.
+	Whole bool `json:"whole,omitempty"`
 }
 
 // PutErasure remembers an erasure; again is fine.

@@ -31,7 +31,7 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
 		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
 		"{block}", fmt.Sprint(tw.block),
-		"{webhook}", tw.webhook,
+		"{webhook}", tw.webhook, "{tenant}", string(tw.tenant.ID),
 		"{label}", fmt.Sprint(tw.label), "{team}", fmt.Sprint(tw.team), "{note}", fmt.Sprint(tw.note), "{contact}", fmt.Sprint(tw.contact),
 	).Replace(op.Path)
 	if strings.Contains(path, "{") {
@@ -84,6 +84,9 @@ var valid = map[string]string{
 	"set-hours":             `{"enabled":false,"time_zone":"UTC","week":{},"holidays":{},"away":"","greeting":""}`,
 	"reschedule":            `{"text":"changed"}`,
 	"set-desk-settings":     `{"undo_seconds":7}`,
+	"add-tenant":            `{"name":"Spies"}`,
+	"rename-tenant":         `{"name":"Spied"}`,
+	"remove-tenant":         `{"name":"Acme"}`,
 	"confirm-second-factor": `{"secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","code":"000000"}`,
 }
 

@@ -38,7 +38,8 @@ func (r operationRule) noted(action string) operationRule { r.log = action; retu
 func rules() map[string]operationRule {
 	return map[string]operationRule{
 		// Of the whole installation, not of one tenant.
-		"list-tenants": operator, "audit": operator, "status": operator,
+		"list-tenants": operator, "add-tenant": operator, "get-tenant": operator, "rename-tenant": operator,
+		"suspend-tenant": operator, "resume-tenant": operator, "remove-tenant": operator, "audit": operator, "status": operator,
 		"list-quarantine": operator, "show-quarantine": operator, "replay-quarantine": operator, "preview-quarantine": operator,
 
 		"list-chats":         allow(inbox.ReadOnly, access.ReadChats),

@@ -35,6 +35,7 @@ type publicWorld struct {
 	desk   *desk.Desk
 	guard  *access.Guard
 	server *httptest.Server
+	files  store.Blobs
 	now    time.Time
 	lease  *store.PartitionLease
 	a, b   *tenantWorld
@@ -70,6 +71,7 @@ func newPublicWorld(t *testing.T) *publicWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = blobs.Close() })
+	w.files = blobs
 	w.desk = &desk.Desk{
 		Files: media.NewLibrary(media.LibraryOptions{DB: w.db, Blobs: blobs, TempDir: t.TempDir(), MaxBytes: 1 << 20}),
 		Store: w.db, Bus: natstest.Start(t), Keyring: keys, Adapters: map[events.Transport]desk.Adapter{

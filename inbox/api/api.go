@@ -23,7 +23,6 @@ import (
 	"parley/inbox"
 	"parley/inbox/access"
 	"parley/inbox/desk"
-	"parley/store"
 )
 
 // Options of the API. All but Logger are required.
@@ -164,17 +163,6 @@ func handle[I, O any](a *api, h huma.API, op huma.Operation, f func(context.Cont
 			return nil, a.problem(ctx, op.OperationID, err)
 		}
 		return &Body[O]{Body: out}, nil
-	})
-}
-
-// tenantsOut is the list of tenants.
-func (a *api) tenants(h huma.API) {
-	handle(a, h, huma.Operation{
-		OperationID: "list-tenants", Method: http.MethodGet, Path: "/api/v1/tenants",
-		Summary: "List tenants, the oldest first",
-	}, func(ctx context.Context, _ *struct{}) (List[store.Tenant], error) {
-		ts, err := a.Desk.Store.Tenants(ctx)
-		return list(ts, ""), err
 	})
 }
 

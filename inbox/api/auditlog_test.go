@@ -119,7 +119,9 @@ func TestEveryChangeIsNoted(t *testing.T) {
 		"add-note": "note.added", "change-note": "note.changed", "delete-note": "note.deleted",
 		"add-client": "client.add", "change-client": "client.change", "delete-client": "client.delete",
 		"add-contact": "client.change", "change-contact": "client.change", "remove-contact": "client.change",
-		"audit": "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
+		"add-tenant": "tenant.add", "rename-tenant": "tenant.rename", "suspend-tenant": "tenant.suspend", "resume-tenant": "tenant.resume",
+		"remove-tenant": "the log goes with the tenant; parley_removed_tenants has that it did",
+		"audit":         "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
 	}
 	for id, op := range operations() {
 		if op.Method == http.MethodGet || silent[id] != "" {

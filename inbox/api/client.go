@@ -154,6 +154,7 @@ func (a *api) clients(h huma.API) {
 func (a *api) contacts(h huma.API) {
 	type addContact struct {
 		ClientRef
+		ForKey
 		Body struct {
 			ContactFields
 			Country string `json:"country,omitempty" maxLength:"2" example:"DE" doc:"ISO 3166 region of phone numbers without a prefix."`
@@ -171,7 +172,7 @@ func (a *api) contacts(h huma.API) {
 		if err != nil {
 			return inbox.ClientCard{}, err
 		}
-		return a.Desk.Store.AddContact(ctx, tenant, access.From(ctx).Actor, in.Client, c)
+		return a.Desk.Store.AddContact(ctx, tenant, access.From(ctx).Actor, in.Client, c, in.Key)
 	})
 	type contactRef struct {
 		ClientRef

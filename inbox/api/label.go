@@ -44,20 +44,25 @@ func (a *api) labels(h huma.API) {
 	})
 	type changeLabel struct {
 		ForTenant
+		ForVersion
 		Label int64 `path:"label" minimum:"1" doc:"The label's id."`
 		Body  struct {
 			Name   *string `json:"name,omitempty" minLength:"1" maxLength:"100"`
 			Colour *string `json:"colour,omitempty" pattern:"^#[0-9A-Fa-f]{6}$" example:"#cc0000"`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-label", Method: http.MethodPatch, Path: "/api/v1/labels/{label}", Summary: "Rename a label or change its colour",
-	}, func(ctx context.Context, in *changeLabel) (inbox.Label, error) {
+	}, func(l inbox.Label) int64 { return l.Version }, func(ctx context.Context, in *changeLabel) (inbox.Label, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.Label{}, err
 		}
-		return a.Desk.Store.ChangeLabel(ctx, tenant, access.From(ctx).Actor, in.Label, in.Body.Name, in.Body.Colour)
+		v, err := in.needed()
+		if err != nil {
+			return inbox.Label{}, err
+		}
+		return a.Desk.Store.ChangeLabel(ctx, tenant, access.From(ctx).Actor, in.Label, in.Body.Name, in.Body.Colour, v)
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "delete-label", Method: http.MethodDelete, Path: "/api/v1/labels/{label}", Summary: "Delete a label, on all chats too", DefaultStatus: http.StatusOK,

@@ -58,30 +58,35 @@ func (a *api) notes(h huma.API) {
 	}
 	type changeNote struct {
 		ForTenant
+		ForVersion
 		Note int64 `path:"note" minimum:"1" doc:"The note's id."`
 		Body struct {
 			Text string `json:"text" minLength:"1" maxLength:"16384"`
 		}
 	}
-	edit := func(ctx context.Context, in ForTenant, note int64, text *string) (inbox.Note, error) {
+	edit := func(ctx context.Context, in ForTenant, note int64, text *string, version int64) (inbox.Note, error) {
 		tenant, err := a.tenant(ctx, in)
 		if err != nil {
 			return inbox.Note{}, err
 		}
 		p := access.From(ctx)
-		return a.Desk.Store.ChangeNote(ctx, tenant, p.Actor, note, p.User, p.Role.AtLeast(inbox.Admin), text)
+		return a.Desk.Store.ChangeNote(ctx, tenant, p.Actor, note, p.User, p.Role.AtLeast(inbox.Admin), text, version)
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-note", Method: http.MethodPatch, Path: "/api/v1/notes/{note}", Summary: "Change a private note",
 		Description: "Its writer may, and admins.",
-	}, func(ctx context.Context, in *changeNote) (inbox.Note, error) {
-		return edit(ctx, in.ForTenant, in.Note, &in.Body.Text)
+	}, func(n inbox.Note) int64 { return n.Version }, func(ctx context.Context, in *changeNote) (inbox.Note, error) {
+		v, err := in.needed()
+		if err != nil {
+			return inbox.Note{}, err
+		}
+		return edit(ctx, in.ForTenant, in.Note, &in.Body.Text, v)
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "delete-note", Method: http.MethodDelete, Path: "/api/v1/notes/{note}", Summary: "Delete a private note",
 		Description: "Its writer may, and admins.", DefaultStatus: http.StatusOK,
 	}, func(ctx context.Context, in *noteRef) (nothing, error) {
-		_, err := edit(ctx, in.ForTenant, in.Note, nil)
+		_, err := edit(ctx, in.ForTenant, in.Note, nil, 0)
 		return nothing{}, err
 	})
 }

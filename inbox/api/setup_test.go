@@ -20,6 +20,7 @@ import (
 	"parley/events/jetstream"
 	"parley/events/jetstream/natstest"
 	"parley/inbox"
+	"parley/inbox/access"
 	"parley/inbox/api"
 	"parley/inbox/desk"
 	"parley/inbox/media"
@@ -99,7 +100,7 @@ func newWorld(t *testing.T) *world {
 		Status: func(context.Context) api.Status {
 			return api.Status{Version: "1.2.3", Since: time.Unix(0, 0), Roles: []string{"api"}, Ready: true, Missing: []string{}}
 		},
-		Stop: stopping, Version: "1.2.3",
+		Stop: stopping, Version: "1.2.3", URL: "https://inbox.example.com", Guard: access.NewGuard(access.GuardOptions{DB: w.db, Keyring: keys}),
 	})
 	socket := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", socket)

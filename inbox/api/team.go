@@ -45,20 +45,25 @@ func (a *api) teams(h huma.API) {
 	})
 	type changeTeam struct {
 		ForTenant
+		ForVersion
 		Team int64 `path:"team" minimum:"1" doc:"The team's id."`
 		Body struct {
 			Name    *string  `json:"name,omitempty" minLength:"1" maxLength:"100"`
 			Members *[]int64 `json:"members,omitempty" maxItems:"500" doc:"Ids of all users that are in it from now on."`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-team", Method: http.MethodPatch, Path: "/api/v1/teams/{team}", Summary: "Rename a team or change who is in it",
-	}, func(ctx context.Context, in *changeTeam) (inbox.Team, error) {
+	}, func(t inbox.Team) int64 { return t.Version }, func(ctx context.Context, in *changeTeam) (inbox.Team, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return inbox.Team{}, err
 		}
-		return a.Desk.Store.ChangeTeam(ctx, tenant, access.From(ctx).Actor, in.Team, store.TeamChange{Name: in.Body.Name, Members: in.Body.Members})
+		v, err := in.needed()
+		if err != nil {
+			return inbox.Team{}, err
+		}
+		return a.Desk.Store.ChangeTeam(ctx, tenant, access.From(ctx).Actor, in.Team, store.TeamChange{Name: in.Body.Name, Members: in.Body.Members, IfVersion: v})
 	})
 	handle(a, h, huma.Operation{
 		OperationID: "delete-team", Method: http.MethodDelete, Path: "/api/v1/teams/{team}", Summary: "Delete a team",

@@ -72,6 +72,7 @@ func (a *api) webhooks(h huma.API) {
 	})
 	type changeWebhook struct {
 		WebhookRef
+		ForVersion
 		Body struct {
 			URL         *string   `json:"url,omitempty" maxLength:"2000" doc:"Where to post."`
 			Types       *[]string `json:"types,omitempty" maxItems:"50" doc:"Of facts; none are all."`
@@ -79,15 +80,19 @@ func (a *api) webhooks(h huma.API) {
 			Enabled     *bool     `json:"enabled,omitempty" doc:"Whether it is told anything. What happened while it was disabled is not told."`
 		}
 	}
-	handle(a, h, huma.Operation{
+	handleTagged(a, h, huma.Operation{
 		OperationID: "change-webhook", Method: http.MethodPatch, Path: "/api/v1/webhooks/{webhook}", Summary: "Change, disable or enable a webhook",
-	}, func(ctx context.Context, in *changeWebhook) (store.Webhook, error) {
+	}, func(w store.Webhook) int64 { return w.Version }, func(ctx context.Context, in *changeWebhook) (store.Webhook, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return store.Webhook{}, err
 		}
+		v, err := in.needed()
+		if err != nil {
+			return store.Webhook{}, err
+		}
 		return a.Desk.ChangeWebhook(ctx, tenant, access.From(ctx).Actor, in.Webhook, store.WebhookChange{
-			URL: in.Body.URL, Description: in.Body.Description, Types: in.Body.Types, Enabled: in.Body.Enabled,
+			URL: in.Body.URL, Description: in.Body.Description, Types: in.Body.Types, Enabled: in.Body.Enabled, IfVersion: v,
 		})
 	})
 	handle(a, h, huma.Operation{

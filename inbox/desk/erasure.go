@@ -112,12 +112,12 @@ func (d *Desk) RunErasures(ctx context.Context, owner string) {
 // FinishErasures removes what is left of erasures at least age old: what was
 // under way when they happened, and what the provider sent more than once.
 func (d *Desk) FinishErasures(ctx context.Context, age time.Duration) error {
+	failed := []error{d.finishRemovals(ctx, age)}
 	pending, err := d.Store.PendingErasures(ctx, age, 100)
 	if err != nil || len(pending) == 0 {
-		return err
+		return errors.Join(append(failed, err)...)
 	}
 	partitions, all := map[int]bool{}, false
-	var failed []error
 	var done []string
 	for i := range pending {
 		if err := d.eraseOutside(ctx, &pending[i]); err != nil {
@@ -131,7 +131,7 @@ func (d *Desk) FinishErasures(ctx context.Context, age time.Duration) error {
 		all = all || len(pending[i].Todo.Frames) == 0
 		done = append(done, pending[i].ID)
 	}
-	if err := d.sweepFrames(ctx, func(p int) bool { return all || partitions[p] }); err != nil {
+	if err := d.sweepFrames(ctx, func(p int) bool { return all || partitions[p] }, d.Store.Buried); err != nil {
 		return errors.Join(append(failed, err)...)
 	}
 	for _, id := range done {
@@ -141,8 +141,8 @@ func (d *Desk) FinishErasures(ctx context.Context, age time.Duration) error {
 }
 
 // sweepFrames reads partitions up to their checkpoints and removes the frames with
-// something of an erased person.
-func (d *Desk) sweepFrames(ctx context.Context, wanted func(partition int) bool) error {
+// an event that is erased.
+func (d *Desk) sweepFrames(ctx context.Context, wanted func(partition int) bool, erased func(context.Context, []*events.Inbound) ([]bool, error)) error {
 	parts, err := d.Store.Partitions(ctx)
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (d *Desk) sweepFrames(ctx context.Context, wanted func(partition int) bool)
 		var chunk []*events.Inbound
 		var seqs, found []uint64
 		look := func() error {
-			buried, err := d.Store.Buried(ctx, chunk)
+			buried, err := erased(ctx, chunk)
 			for i, b := range buried {
 				if b {
 					found = append(found, seqs[i])
@@ -192,7 +192,18 @@ func (d *Desk) sweepFrames(ctx context.Context, wanted func(partition int) bool)
 // the backup is read again.
 func (d *Desk) RepeatErasures(ctx context.Context) error {
 	known := map[string]jetstream.Erasure{}
-	if err := d.Bus.Erasures(ctx, func(e jetstream.Erasure) error { known[e.ID] = e; return nil }); err != nil {
+	var removed []events.TenantID
+	if err := d.Bus.Erasures(ctx, func(e jetstream.Erasure) error {
+		if e.Whole {
+			removed = append(removed, e.Tenant)
+		} else {
+			known[e.ID] = e
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := d.repeatRemovals(ctx, removed); err != nil {
 		return err
 	}
 	unknown, err := d.Store.Unapplied(ctx, slices.Collect(maps.Keys(known)))
