@@ -68,6 +68,8 @@ func (d *Desk) RemoveTenant(ctx context.Context, tenant events.TenantID, by inbo
 		return RemovedTenant{}, err
 	}
 	d.forgetAbilities(tenant)
+	// The tenant's own audit log is gone with it.
+	d.log().InfoContext(ctx, "tenant removed", "tenant", tenant, "by", by.Name, "request", by.RequestID, "rows", r.Rows)
 	out := RemovedTenant{ID: t.ID, Name: t.Name, At: r.At, Rows: r.Rows, Files: len(r.Blobs), Done: true}
 	if err := d.removeOutside(context.WithoutCancel(ctx), &r); err != nil {
 		out.Done = false
