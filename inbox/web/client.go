@@ -215,7 +215,7 @@ func (p *pages) addContact(w http.ResponseWriter, r *http.Request) {
 	id := number(r, "client")
 	c, err := desk.TidyContact(store.NewContact{Type: inbox.ContactType(r.PostFormValue("type")), Value: r.PostFormValue("value")}, "")
 	if err == nil {
-		_, err = p.Desk.Store.AddContact(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id, c)
+		_, err = p.Desk.Store.AddContact(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id, c, "")
 	}
 	if err != nil {
 		p.reshowClient(w, r, func(page *clientPage) {

@@ -85,6 +85,6 @@ func (p *pages) changeNote(r *http.Request, _ int64) error {
 		text = nil
 	}
 	who := access.From(r.Context())
-	_, err = p.Desk.Store.ChangeNote(r.Context(), who.Tenant, who.Actor, id, who.User, who.Role.AtLeast(inbox.Admin), text)
+	_, err = p.Desk.Store.ChangeNote(r.Context(), who.Tenant, who.Actor, id, who.User, who.Role.AtLeast(inbox.Admin), text, 0)
 	return err
 }
