@@ -51,7 +51,10 @@ type messageRow struct {
 	HTML  bool
 	State inbox.DeliveryState
 	Out   bool
-	Album bool
+	// Album names the files that were sent as one, empty when it is none of them;
+	// Joined says that its neighbour above is of the same album.
+	Album  string
+	Joined bool
 	// Edits and Reacts say what the reader can do with it where it went.
 	Edits, Reacts bool
 	// Again says that it was not sent, so that it may be written once more.
@@ -209,7 +212,8 @@ func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 			if c.Text == "" && shownOtherwise(&msg) {
 				text = "" // its plain words are for terminals
 			}
-			m.Album = c.Group != ""
+			m.Album = c.Group
+			m.Joined = i > 0 && c.Group != "" && out[i-1].Album == c.Group && out[i-1].SenderID == m.SenderID
 		}
 		m.Text, m.Quoted = textParts(text), textParts(quoted)
 		m.HTML = mailBody(m.Attachments) != nil

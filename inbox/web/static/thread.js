@@ -37,6 +37,13 @@ export function startThread() {
     return Number(all[all.length - 1]?.dataset.seq ?? 0);
   };
 
+  // The files of an album come one by one, seconds apart: each joins those before.
+  const join = (item, above) => {
+    if (!item.dataset.album || above?.dataset.album !== item.dataset.album) return;
+    item.classList.add("joined", "grouped");
+    item.querySelector("h2")?.classList.add("hidden");
+  };
+
   // add puts messages where their seq says, and never one twice.
   thread.add = (content, mine = false) => {
     const follow = mine || pinned;
@@ -49,6 +56,7 @@ export function startThread() {
           item.classList.add("grouped");
           item.querySelector("h2")?.classList.add("hidden");
         }
+        join(item, shown.previousElementSibling);
         morph(shown, item);
         continue;
       }
@@ -60,6 +68,7 @@ export function startThread() {
       } else {
         [...messages.querySelectorAll(".message")].find((m) => Number(m.dataset.seq) > Number(item.dataset.seq))?.before(item);
       }
+      join(item, item.previousElementSibling);
     }
     if (follow) toEnd();
     else jump.hidden = false;
