@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,14 +36,14 @@ func TestMailIsFolded(t *testing.T) {
 	text := "Yes, please.\n> Shall we send it?"
 	m := inbox.Message{ID: 1, Seq: 1, Direction: inbox.In, Kind: "email", Transport: events.Email, Text: text, Content: &events.Content{
 		Type: events.Letter, Text: text,
-		Mail: &events.Mail{Subject: "Re: Your order", Quoted: strings.Index(text, ">"), DMARC: "fail"},
+		Mail: &events.Mail{Subject: "Re: Your order", To: []events.MailAddress{{Name: "Office", Address: "office@example.com"}}, Cc: []events.MailAddress{{Address: "bo@example.org"}, {Address: "cleo@example.org"}}, Quoted: strings.Index(text, ">"), DMARC: "fail"},
 	}}
 	page := rendered(t, m)
 	before, folded, ok := strings.Cut(page, `<details class="quoted">`)
 	if !ok || !strings.Contains(before, "Yes, please.") || strings.Contains(before, "Shall we") || !strings.Contains(folded, "&gt; Shall we send it?") {
 		t.Errorf("not folded:\n%s", page)
 	}
-	for _, want := range []string{"Re: Your order", "could not be proven"} {
+	for _, want := range []string{"<bdi title=\"Office\">office@example.com</bdi>", "<bdi>bo@example.org</bdi>, <bdi>cleo@example.org</bdi>", "Re: Your order", "could not be proven"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}
@@ -64,7 +65,7 @@ func TestNothingOfAClientIsMarkup(t *testing.T) {
 			Content: &events.Content{
 				Text: evil, Quote: evil, Unsupported: evil, Forward: &events.Forward{From: evil},
 				Location: &events.Location{Title: evil, Address: evil}, Contact: &events.Contact{FirstName: evil, LastName: evil, Phone: evil},
-				Poll: &events.PollCard{Question: evil, Options: []string{evil}}, Mail: &events.Mail{Subject: evil, Unreadable: evil},
+				Poll: &events.PollCard{Question: evil, Options: []string{evil}}, Mail: &events.Mail{Subject: evil, Unreadable: evil, To: []events.MailAddress{{Name: evil, Address: evil}}},
 			},
 			Attachments: []inbox.File{
 				{Name: evil, Upload: 1, Kind: events.Photo}, {Name: evil, Upload: 1, Kind: events.Document}, {Name: evil, State: inbox.FileFailed, Words: evil},
@@ -76,6 +77,43 @@ func TestNothingOfAClientIsMarkup(t *testing.T) {
 				t.Errorf("%s reaches the page:\n%s", bad, page)
 			}
 		}
+	}
+}
+
+// TestAlbumIsShownAsOne joins what came as one to what came before of it, and to
+// nothing else; whoever asks for one file alone still learns of which album it is.
+func TestAlbumIsShownAsOne(t *testing.T) {
+	anna := uuid.New()
+	file := func(seq int64, group string) inbox.Message {
+		return inbox.Message{
+			ID: seq, Seq: seq, SenderID: anna, Direction: inbox.In, Transport: events.Telegram, CreatedAt: time.Unix(seq, 0),
+			Content: &events.Content{Type: events.Photo, Group: group}, Attachments: []inbox.File{{Kind: events.Photo, Upload: seq}},
+		}
+	}
+	of := func(ms ...inbox.Message) (joined []bool) {
+		for _, r := range rows(ms, time.Now(), time.UTC) {
+			joined = append(joined, r.Joined)
+		}
+		return joined
+	}
+	other := file(3, "7")
+	other.SenderID = uuid.New()
+	for name, c := range map[string]struct {
+		ms   []inbox.Message
+		want []bool
+	}{
+		"one album":       {[]inbox.Message{file(1, "7"), file(2, "7"), file(3, "7")}, []bool{false, true, true}},
+		"two albums":      {[]inbox.Message{file(1, "7"), file(2, "8"), file(3, "8")}, []bool{false, false, true}},
+		"no album":        {[]inbox.Message{file(1, ""), file(2, "")}, []bool{false, false}},
+		"something among": {[]inbox.Message{file(1, "7"), file(2, ""), file(3, "7")}, []bool{false, false, false}},
+		"somebody else's": {[]inbox.Message{file(1, "7"), other}, []bool{false, false}},
+	} {
+		if got := of(c.ms...); !slices.Equal(got, c.want) {
+			t.Errorf("%s: joined %v, want %v", name, got, c.want)
+		}
+	}
+	if page := rendered(t, file(2, "7")); !strings.Contains(page, `data-album="7"`) || strings.Contains(page, "joined") {
+		t.Errorf("one file alone:\n%s", page)
 	}
 }
 
