@@ -66,10 +66,10 @@ func New(o Options) http.Handler { return asOperator(mux(o)) }
 
 func mux(o Options) http.Handler {
 	mux := http.NewServeMux()
-	Describe(mux, o)
+	servePage(mux, Describe(mux, o), o.URL)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, "There is nothing at "+r.URL.Path+".",
-			"See /api/openapi.json for what there is."))
+			"See /api/ for what there is, and /api/openapi.json for programs."))
 	})
 	return mux
 }

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"github.com/danielgtaylor/huma/v2"
+
 	"parley/inbox/access"
 )
 
@@ -20,4 +22,9 @@ func Noted() map[string]string {
 		list[id] = r.log
 	}
 	return list
+}
+
+// Sample is what the page for people shows of an operation.
+func Sample(doc *huma.OpenAPI, op *huma.Operation) string {
+	return example(doc.Components.Schemas, op, "http://127.0.0.1:8081")
 }
