@@ -31,14 +31,14 @@ build: go ## build ./bin/parley
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/parley ./cmd/parley
 
 .PHONY: test
-test: go postgres cc mail browser bin/axe.min.js ## run every test, with the race detector
+test: go postgres cc mail browser prometheus bin/axe.min.js ## run every test, with the race detector
 	@if [ "$$(id -u)" != 0 ] && [ -z "$$PARLEY_TEST_POSTFIX" ]; then export PARLEY_TEST_POSTFIX=off; \
 		echo "not root: the tests with Postfix, whose master process runs as root only, are left out"; fi; \
 	set -x; CGO_ENABLED=1 go test -race -timeout $(TESTTIME) ./...
 
 .PHONY: check
-check: go postgres format vet lint ## formatting, vet, linters, import rules, migrations from empty
-	go test -run '^TestImport' ./cmd/parley
+check: go postgres prometheus format vet lint ## formatting, vet, linters, import rules, deploy files, migrations from empty
+	go test -run '^Test(Import|Deploy)' ./cmd/parley
 	go test -run '^TestMigrat' ./migrations ./store/...
 
 .PHONY: format
@@ -112,6 +112,11 @@ bin/axe.min.js: Makefile
 .PHONY: mail
 mail:
 	@deploy/install-deps.sh mail
+
+# Alerts and dashboards are tested with the real thing.
+.PHONY: prometheus
+prometheus:
+	@deploy/install-deps.sh prometheus
 
 .PHONY: go
 go:

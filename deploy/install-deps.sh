@@ -4,6 +4,7 @@
 #   install-deps.sh postgres   the programs of PostgreSQL 15 or later
 #   install-deps.sh cc         a C compiler, for tests with the race detector
 #   install-deps.sh mail       Dovecot and Postfix, for the tests of the email adapter
+#   install-deps.sh prometheus   Prometheus and promtool, for the tests of alerts and dashboards
 #   install-deps.sh browser    Chromium, for the tests of the pages
 #   install-deps.sh axe VERSION FILE   axe-core from npm's registry, for the same
 #
@@ -174,17 +175,21 @@ cc() {
 
 # Tests start private instances on ports of their own, so that no service is wanted.
 # Debian's packages start theirs unless a policy says no, which is for this once.
-apt_mail() {
+apt_quietly() {
     local policy=/usr/sbin/policy-rc.d
-    as_root apt-get update -q
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
         trap 'as_root rm -f '"$policy" EXIT
     fi
+    apt_install "$@"
+}
+
+apt_mail() {
+    as_root apt-get update -q
     # Without answers the package asks what mail the machine gets: none.
     echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
-    apt_install dovecot-imapd dovecot-lmtpd postfix
+    apt_quietly dovecot-imapd dovecot-lmtpd postfix
 }
 
 has_mail() {
@@ -217,6 +222,28 @@ mail() {
         unknown_system "Dovecot and Postfix"
     fi
     has_mail || die "The installation ended well, but Dovecot or Postfix is not to be found."
+}
+
+has_prometheus() { command -v prometheus && command -v promtool; } >/dev/null
+
+prometheus() {
+    if has_prometheus; then
+        return 0
+    fi
+    say "Prometheus is not installed; alerts and dashboards are tested with it. Installing it; no service is started."
+    if command -v apt-get >/dev/null; then
+        as_root apt-get update -q
+        apt_quietly prometheus
+    elif command -v dnf >/dev/null; then
+        as_root dnf -y install prometheus
+    elif command -v apk >/dev/null; then
+        as_root apk add prometheus
+    elif command -v brew >/dev/null; then
+        brew install prometheus
+    else
+        unknown_system Prometheus https://prometheus.io/download/
+    fi
+    has_prometheus || die "The installation ended well, but prometheus or promtool is not to be found."
 }
 
 has_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
@@ -267,6 +294,7 @@ postgres) postgres ;;
 cc) cc ;;
 mail) mail ;;
 browser) browser ;;
+prometheus) prometheus ;;
 axe) axe "$2" "$3" ;;
-*) die "usage: $0 [postgres|cc|mail|browser|axe]" ;;
+*) die "usage: $0 [postgres|cc|mail|browser|prometheus|axe]" ;;
 esac

@@ -39,6 +39,7 @@ func (s *server) startBus(ctx context.Context) error {
 		return err
 	}
 	s.bus = bus
+	s.reg.MustRegister(newBusUsage(bus))
 	s.ready.has("nats")
 	return nil
 }
