@@ -80,3 +80,17 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(goose.DialectPostgres, db, migrations.FS,
 		goose.WithSessionLocker(locker), goose.WithTableName("parley_migrations"))
 }
+
+// newestMigration is the version of the last migration in this program.
+func newestMigration() (newest int64, err error) {
+	files, err := migrations.FS.ReadDir(".")
+	if err != nil {
+		return 0, fmt.Errorf("reading the migrations: %w", err)
+	}
+	for _, f := range files {
+		if v, err := goose.NumericComponent(f.Name()); err == nil {
+			newest = max(newest, v)
+		}
+	}
+	return newest, nil
+}

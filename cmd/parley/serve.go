@@ -53,6 +53,15 @@ func (f *serveFlags) addExternal(cmd *cobra.Command) {
 	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets, fixed afterwards (default: as many as processors, 2 to 16, when embedded, else 4)")
 }
 
+// addShared registers what a server has and a doctor looks at, too.
+func (f *serveFlags) addShared(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
+	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
+	cmd.Flags().StringVar(&f.cfg.APIListen, "api-listen", cmp.Or(os.Getenv("PARLEY_API_LISTEN"), "127.0.0.1:8081"), "address of the API for people and programs; empty for none (PARLEY_API_LISTEN)")
+	cmd.Flags().StringVar(&f.cfg.TrustedProxies, "trusted-proxies", os.Getenv("PARLEY_TRUSTED_PROXIES"),
+		"networks of the proxies in front of the API, such as 10.0.0.0/8,192.0.2.7: X-Forwarded-For and Forwarded are believed from nobody else (PARLEY_TRUSTED_PROXIES)")
+}
+
 // config is the server's configuration after parsing.
 func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config, error) {
 	cfg := f.cfg
@@ -146,14 +155,10 @@ With an external database it needs a secret key, which seals the channels' crede
 	}
 	f.add(cmd, "127.0.0.1:8080")
 	f.addExternal(cmd)
-	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
-	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
+	f.addShared(cmd)
 	cmd.Flags().DurationVar(&f.cfg.SendDeadline, "send-deadline", 20*time.Second,
 		"how long a provider may take to answer a send; a process that died keeps its channels for half as long again (PARLEY_SEND_DEADLINE)")
-	cmd.Flags().StringVar(&f.cfg.APIListen, "api-listen", cmp.Or(os.Getenv("PARLEY_API_LISTEN"), "127.0.0.1:8081"), "address of the API for people and programs; empty for none (PARLEY_API_LISTEN)")
 	cmd.Flags().StringVar(&f.cfg.APIURL, "api-url", os.Getenv("PARLEY_API_URL"), "where people reach the API, such as https://inbox.example.com (PARLEY_API_URL; default http:// and --api-listen)")
-	cmd.Flags().StringVar(&f.cfg.TrustedProxies, "trusted-proxies", os.Getenv("PARLEY_TRUSTED_PROXIES"),
-		"networks of the proxies in front of the API, such as 10.0.0.0/8,192.0.2.7: X-Forwarded-For and Forwarded are believed from nobody else (PARLEY_TRUSTED_PROXIES)")
 	cmd.Flags().Float64Var(&f.cfg.RateLimit, "rate-limit", 50, "how many API requests a second each user and each token may make, and four times as many at once; 0 for any number")
 	cmd.Flags().StringVar(&f.cfg.OIDC.Issuer, "oidc-issuer", os.Getenv("PARLEY_OIDC_ISSUER"), "URL of the OpenID Connect provider that people may sign in by (PARLEY_OIDC_ISSUER)")
 	cmd.Flags().StringVar(&f.cfg.OIDC.ClientID, "oidc-client-id", os.Getenv("PARLEY_OIDC_CLIENT_ID"), "who Parley is there; the secret is read from PARLEY_OIDC_CLIENT_SECRET (PARLEY_OIDC_CLIENT_ID)")

@@ -36,6 +36,28 @@ func loadCredentials(dir string) (Credentials, error) {
 	return Credentials{User: "parley", Password: rand.Text()}, nil
 }
 
+// readCredentials reads those that the last run left.
+func readCredentials(file string) (c Credentials, err error) {
+	data, err := os.ReadFile(file) //nolint:gosec // the operator's own directory
+	if err == nil {
+		err = json.Unmarshal(data, &c)
+	}
+	if err != nil {
+		return c, fmt.Errorf("credentials of embedded NATS: %w", err)
+	}
+	return c, nil
+}
+
+// withPassword is the URL with user and password.
+func (c Credentials) withPassword() (string, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Host == "" {
+		return "", errors.New("credentials of embedded NATS: no URL")
+	}
+	u.User = url.UserPassword(c.User, c.Password)
+	return u.String(), nil
+}
+
 // save replaces the file as a whole, so that a reader never sees half of it.
 func (c Credentials) save(dir string) error {
 	data, err := json.MarshalIndent(c, "", "  ") //nolint:gosec // this file is where the password is kept

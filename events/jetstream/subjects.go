@@ -22,6 +22,10 @@ const (
 	erasuresBucket = "PARLEY_ERASURES"
 )
 
+// FactStream is the facts' stream, the only one that drops the oldest when it is full:
+// facts must never hold up work.
+const FactStream = factStream
+
 // inboundStream is the stream of partition p.
 func inboundStream(p int) string { return fmt.Sprintf("%s%02d", inboundPrefix, p) }
 

@@ -262,7 +262,7 @@ func (d *Dispatcher) poll(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		d.metrics.depths(depths, d.transportOf)
+		d.metrics.depths(channels, depths, d.transportOf)
 	}
 }
 

@@ -92,10 +92,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// depths shows what waits, by transport.
-func (m *metrics) depths(list []store.QueueDepth, transportOf func(events.ChannelID) events.Transport) {
+// depths shows what waits on the channels that are held, by transport; 0 where
+// nothing does.
+func (m *metrics) depths(held []events.ChannelID, list []store.QueueDepth, transportOf func(events.ChannelID) events.Transport) {
 	depth := make(map[events.Transport]int64)
 	oldest := make(map[events.Transport]time.Duration)
+	for _, id := range held {
+		if t := transportOf(id); t != "" {
+			depth[t], oldest[t] = 0, 0
+		}
+	}
 	for _, q := range list {
 		t := transportOf(q.Channel)
 		depth[t] += q.Waiting

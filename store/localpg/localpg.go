@@ -161,12 +161,29 @@ func (s *Server) start(ctx context.Context) error {
 
 // URL is the connection string for Parley's role and database. It holds no secret:
 // the password is in the file it names, which psql and pgx both read.
-func (s *Server) URL() string {
+func (s *Server) URL() string { return urlOf(s.folder.path, s.folder.socketDir) }
+
+// URLOf is the URL of the server that runs in a data folder, for another process of
+// the same user.
+func URLOf(dataDir string) (string, error) {
+	dir, err := filepath.Abs(dataDir)
+	if err != nil {
+		return "", err
+	}
+	// Where its path is too long, the socket is elsewhere and this a link to it.
+	socketDir, err := filepath.EvalSymlinks(filepath.Join(dir, socketName))
+	if err != nil {
+		return "", err
+	}
+	return urlOf(dir, socketDir), nil
+}
+
+func urlOf(folder, socketDir string) string {
 	u := url.URL{Scheme: "postgres", User: url.User(Role), Path: "/" + Database}
 	q := url.Values{}
-	q.Set("host", s.folder.socketDir)
+	q.Set("host", socketDir)
 	q.Set("port", port)
-	q.Set("passfile", filepath.Join(s.folder.path, passFile))
+	q.Set("passfile", filepath.Join(folder, passFile))
 	q.Set("sslmode", "disable")
 	u.RawQuery = q.Encode()
 	return u.String()
