@@ -41,6 +41,15 @@ check: go postgres prometheus format vet lint ## formatting, vet, linters, impor
 	go test -run '^Test(Import|Deploy)' ./cmd/parley
 	go test -run '^TestMigrat' ./migrations ./store/...
 
+.PHONY: licences
+licences: go ## write docs/licences.md anew, after a change of dependencies
+	UPDATE_LICENCES=1 go test -count=1 -run '^TestDeployLicences$$' ./cmd/parley
+
+# Takes govulncheck from the network, and asks https://vuln.go.dev.
+.PHONY: vulns
+vulns: go ## look for known vulnerabilities in what is built in
+	go run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+
 .PHONY: format
 format: go
 	@unformatted="$$($(LINT) fmt --diff)" || { printf '%s\n' "$$unformatted"; \

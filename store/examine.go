@@ -86,9 +86,7 @@ func Examine(ctx context.Context, url string) (e Examination, err error) {
 			return e, fmt.Errorf("examining the database: %w", err)
 		}
 	}
-	if e.Newest, err = newestMigration(); err != nil {
-		return e, err
-	}
+	e.Newest = NewestSchema()
 	var made bool
 	if err := conn.QueryRow(ctx, "SELECT to_regclass('parley_migrations') IS NOT NULL").Scan(&made); err != nil || !made {
 		return e, err

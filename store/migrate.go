@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -81,16 +82,16 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 		goose.WithSessionLocker(locker), goose.WithTableName("parley_migrations"))
 }
 
-// newestMigration is the version of the last migration in this program.
-func newestMigration() (newest int64, err error) {
-	files, err := migrations.FS.ReadDir(".")
+// NewestSchema is the schema's version that this program needs.
+func NewestSchema() (newest int64) {
+	names, err := fs.Glob(migrations.FS, "*.sql")
 	if err != nil {
-		return 0, fmt.Errorf("reading the migrations: %w", err)
+		panic(err) // the pattern is a constant
 	}
-	for _, f := range files {
-		if v, err := goose.NumericComponent(f.Name()); err == nil {
+	for _, name := range names {
+		if v, err := goose.NumericComponent(name); err == nil {
 			newest = max(newest, v)
 		}
 	}
-	return newest, nil
+	return newest
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -173,7 +172,9 @@ func (d *doctor) channels(ctx context.Context) {
 	all, good := 0, 0
 	for _, tenant := range tenants.Items {
 		var list api.List[api.Channel]
-		if err := d.server.ask(ctx, http.MethodGet, "/channels", url.Values{"tenant": {string(tenant.ID)}}, nil, &list); err != nil {
+		theirs := *d.server
+		theirs.tenant = string(tenant.ID)
+		if err := theirs.ask(ctx, http.MethodGet, "/channels", nil, nil, &list); err != nil {
 			message, _ := plain(err)
 			d.say(check, checkSkipped, "Those of "+tenant.Name+" cannot be asked about: "+message, "")
 			continue

@@ -78,6 +78,9 @@ type Config struct {
 	Sandbox string
 	// Phones is where the clients' side of the demo is played, empty for nowhere.
 	Phones string
+	// DrainDelay is how long a server that was asked to stop goes on as before while
+	// /readyz says that it is stopping, so that nobody is sent here any more.
+	DrainDelay time.Duration
 	// StopTimeout is how long the shutdown may take, 30 s by default.
 	StopTimeout time.Duration
 	// Started is called once, when everything is ready, on a goroutine of its own
@@ -276,10 +279,13 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 
 	// Then what accepts, then what works, then what they work on.
+	s.log.Info("stopping", "drain_delay", s.cfg.DrainDelay)
+	s.ready.lacks("stopping", "The server is stopping.")
+	if err == nil && s.cfg.DrainDelay > 0 {
+		time.Sleep(s.cfg.DrainDelay)
+	}
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StopTimeout)
 	defer cancel()
-	s.log.Info("stopping")
-	s.ready.lacks("stopping", "The server is stopping.")
 	stopAPI(late)
 	stopPublic(late)
 	stopGateway()

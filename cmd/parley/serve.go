@@ -35,7 +35,7 @@ func (f *serveFlags) add(cmd *cobra.Command, listen string) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cfg.Listen, "listen", env("PARLEY_LISTEN", listen), "address of webhooks and health checks (PARLEY_LISTEN)")
 	flags.StringVar(&f.cfg.MetricsListen, "metrics-listen", env("PARLEY_METRICS_LISTEN", ""), "address of the metrics, if not --listen (PARLEY_METRICS_LISTEN)")
-	flags.StringVar(&f.cfg.BlobURL, "blob-url", env("PARLEY_BLOB_URL", ""), "where files and large payloads are kept: file:///folder or s3://bucket/prefix?endpoint=https://…; with an external NATS or database all processes must share it (PARLEY_BLOB_URL; default a folder in the data folder)")
+	f.addStorage(cmd)
 	flags.StringVar(&f.cfg.PublicURL, "public-url", env("PARLEY_PUBLIC_URL", ""), "where providers reach this server, such as https://inbox.example.com (PARLEY_PUBLIC_URL)")
 	flags.BoolVar(&f.cfg.PrivateWebhooks, "private-webhooks", os.Getenv("PARLEY_PRIVATE_WEBHOOKS") == "true", "let tenants' webhooks be called at addresses that are not public, and by plain http (PARLEY_PRIVATE_WEBHOOKS=true)")
 	flags.StringVar(&f.logs, "log-format", env("PARLEY_LOG_FORMAT", "text"), "text or json (PARLEY_LOG_FORMAT)")
@@ -53,9 +53,15 @@ func (f *serveFlags) addExternal(cmd *cobra.Command) {
 	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets, fixed afterwards (default: as many as processors, 2 to 16, when embedded, else 4)")
 }
 
+// addStorage registers where files are, and what seals secrets.
+func (f *serveFlags) addStorage(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.cfg.BlobURL, "blob-url", os.Getenv("PARLEY_BLOB_URL"), "where files and large payloads are kept: file:///folder or s3://bucket/prefix?endpoint=https://…; with an external NATS or database all processes must share it (PARLEY_BLOB_URL; default a folder in the data folder)")
+	flags.StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
+}
+
 // addShared registers what a server has and a doctor looks at, too.
 func (f *serveFlags) addShared(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
 	cmd.Flags().StringVar(&f.roles, "roles", strings.Join(allRoles, ","), "what this process does")
 	cmd.Flags().StringVar(&f.cfg.APIListen, "api-listen", cmp.Or(os.Getenv("PARLEY_API_LISTEN"), "127.0.0.1:8081"), "address of the API for people and programs; empty for none (PARLEY_API_LISTEN)")
 	cmd.Flags().StringVar(&f.cfg.TrustedProxies, "trusted-proxies", os.Getenv("PARLEY_TRUSTED_PROXIES"),
@@ -105,14 +111,33 @@ func newLogger(w io.Writer, format string, debug bool) (*slog.Logger, error) {
 	return nil, errorf("there is no log format %q; use text or json", format)
 }
 
+// durationOr is a duration flag's value, or else the environment's.
+func durationOr(cmd *cobra.Command, name, env string, flag time.Duration) (time.Duration, error) {
+	text := os.Getenv(env)
+	if text == "" || cmd.Flags().Changed(name) {
+		return flag, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", env, err)
+	}
+	return d, nil
+}
+
+// drainDelay is the flag's value, or else the environment's.
+func drainDelay(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
+	flag, err := durationOr(cmd, "drain-delay", "PARLEY_DRAIN_DELAY", flag)
+	if err == nil && (flag < 0 || flag > time.Minute) {
+		err = fmt.Errorf("a drain delay of %s is not between 0 and 1m", flag)
+	}
+	return flag, err
+}
+
 // sendDeadline is the flag's value, or else the environment's.
 func sendDeadline(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
-	text := os.Getenv("PARLEY_SEND_DEADLINE")
-	if text != "" && !cmd.Flags().Changed("send-deadline") {
-		var err error
-		if flag, err = time.ParseDuration(text); err != nil {
-			return 0, fmt.Errorf("PARLEY_SEND_DEADLINE: %w", err)
-		}
+	flag, err := durationOr(cmd, "send-deadline", "PARLEY_SEND_DEADLINE", flag)
+	if err != nil {
+		return 0, err
 	}
 	if flag < time.Second {
 		return 0, fmt.Errorf("a send deadline of %s is too short; give providers at least 1s", flag)
@@ -149,6 +174,9 @@ With an external database it needs a secret key, which seals the channels' crede
 			if cfg.SendDeadline, err = sendDeadline(cmd, cfg.SendDeadline); err != nil {
 				return &usageError{cmd, err}
 			}
+			if cfg.DrainDelay, err = drainDelay(cmd, cfg.DrainDelay); err != nil {
+				return &usageError{cmd, err}
+			}
 			collectLessOften()
 			return Run(cmd.Context(), cfg)
 		},
@@ -163,6 +191,8 @@ With an external database it needs a secret key, which seals the channels' crede
 	cmd.Flags().StringVar(&f.cfg.OIDC.Issuer, "oidc-issuer", os.Getenv("PARLEY_OIDC_ISSUER"), "URL of the OpenID Connect provider that people may sign in by (PARLEY_OIDC_ISSUER)")
 	cmd.Flags().StringVar(&f.cfg.OIDC.ClientID, "oidc-client-id", os.Getenv("PARLEY_OIDC_CLIENT_ID"), "who Parley is there; the secret is read from PARLEY_OIDC_CLIENT_SECRET (PARLEY_OIDC_CLIENT_ID)")
 	cmd.Flags().StringVar(&f.cfg.OIDC.Domain, "oidc-domain", os.Getenv("PARLEY_OIDC_DOMAIN"), "let in only whose verified address is of this domain (PARLEY_OIDC_DOMAIN)")
+	cmd.Flags().DurationVar(&f.cfg.DrainDelay, "drain-delay", 0,
+		"how long to go on as before after being asked to stop, while /readyz says so, until load balancers have noticed (PARLEY_DRAIN_DELAY)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
 	return cmd
 }

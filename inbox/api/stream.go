@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -86,6 +88,12 @@ func (a *api) streams(h huma.API) {
 			if who.Kind != inbox.Operator {
 				go a.endWithCredential(ctx, stop, hctx.Operation(), who)
 			}
+			defer func() {
+				if a.Stop.Err() != nil {
+					// Spread out: all readers lose their server at the same moment.
+					out.send(fmt.Sprintf("retry: %d\n\n", 500+rand.IntN(2500))) //nolint:gosec // no secret
+				}
+			}()
 			out.follow(ctx, facts, func(f desk.Followed) bool {
 				return maySee(who, f.Fact.Noun) && (len(in.Types) == 0 || slices.Contains(in.Types, f.Fact.Noun+"."+f.Fact.Verb))
 			})

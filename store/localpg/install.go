@@ -29,6 +29,22 @@ type Install struct {
 
 func (i Install) bin(name string) string { return filepath.Join(i.BinDir, name) }
 
+// Program is where one of PostgreSQL's programs for clients is, such as pg_dump: beside
+// the server's, beside what they are links to, or else on the PATH. An error wraps
+// ErrNotInstalled.
+func (i Install) Program(name string) (string, error) {
+	paths := []string{i.bin(name)}
+	if server, err := filepath.EvalSymlinks(i.bin("postgres")); err == nil {
+		paths = append(paths, filepath.Join(filepath.Dir(server), name))
+	}
+	for _, path := range append(paths, name) {
+		if found, err := exec.LookPath(path); err == nil {
+			return found, nil
+		}
+	}
+	return "", fmt.Errorf("%w: %s is neither in %s nor on the PATH", ErrNotInstalled, name, i.BinDir)
+}
+
 // installGlobs are where packagers put the server programs when they are not on the
 // PATH: Debian and Ubuntu, the PGDG packages of Fedora and RHEL, Alpine, Homebrew on
 // Apple silicon and on Intel, builds from source.
