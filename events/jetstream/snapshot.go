@@ -19,8 +19,8 @@ type Snapshot struct {
 	// Identity is the stream's, as in [StreamState]. A copy that is restored gets
 	// another one.
 	Identity string          `json:"identity"`
-	Config json.RawMessage `json:"config"`
-	State  json.RawMessage `json:"state"`
+	Config   json.RawMessage `json:"config"`
+	State    json.RawMessage `json:"state"`
 }
 
 // Archive copies whole streams out of a NATS server and back, with their
