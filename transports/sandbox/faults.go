@@ -4,15 +4,17 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// The faults that can befall a send, by their names in [TelegramFaults] and
-// [TwilioFaults].
+// The faults that can befall a send, by their names in [TelegramFaults],
+// [TwilioFaults] and [MailFaults].
 const (
 	faultTooMany     = "too_many"
 	faultServerError = "server_error"
@@ -124,4 +126,19 @@ func hold(standIn, client context.Context, d time.Duration) {
 	case <-client.Done():
 	case <-standIn.Done():
 	}
+}
+
+// closeWrite ends our side of a connection.
+func closeWrite(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.CloseWrite()
+	}
+}
+
+// outlast keeps a connection without a word until the client or the stand-in gives
+// up.
+func outlast(conn net.Conn, standIn context.Context) {
+	defer context.AfterFunc(standIn, func() { _ = conn.Close() })()
+	_, _ = io.Copy(io.Discard, conn)
+	_ = conn.Close()
 }

@@ -70,6 +70,8 @@ type Mail struct {
 	written []letterWritten
 	people  map[string]string // names by normalised address
 	nth     int64             // how many mails were submitted
+	came    int64             // how many came for the business
+	held    []byte            // a mail that comes behind the next one
 	news    chan struct{}     // closed at the next mail in a folder
 }
 
@@ -200,11 +202,23 @@ func (m *Mail) close() (err error) {
 	return err
 }
 
-// Deliver puts a mail (RFC 5322) into the inbox, whatever it looks like.
+// Deliver puts a mail (RFC 5322) into the inbox, whatever it looks like, as the
+// faults say.
 func (m *Mail) Deliver(raw []byte) error {
-	_, err := m.user.Append("INBOX", literal{bytes.NewReader(raw)}, &imap.AppendOptions{Time: m.opts.Now()})
-	if err != nil {
-		return fmt.Errorf("sandbox mail: deliver: %w", err)
+	for _, one := range m.overtaken(raw) {
+		if err := m.put(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Mail) put(raw []byte) error {
+	for range max(m.faults.Load().Copies, 1) {
+		_, err := m.user.Append("INBOX", literal{bytes.NewReader(raw)}, &imap.AppendOptions{Time: m.opts.Now()})
+		if err != nil {
+			return fmt.Errorf("sandbox mail: deliver: %w", err)
+		}
 	}
 	m.announce()
 	return nil

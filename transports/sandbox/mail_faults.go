@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -27,13 +28,21 @@ type MailFaults struct {
 	Refuse4xx float64 `json:"refuse_4xx,omitempty"`
 	Refuse5xx float64 `json:"refuse_5xx,omitempty"`
 	CutBefore float64 `json:"cut_before,omitempty"`
-	// CutAfter takes the mail and cuts the connection instead of answering.
-	CutAfter float64 `json:"cut_after,omitempty"`
+	// Taken, and yet: connection cut instead of an answer, never answered, closed on
+	// the stand-in's side only.
+	CutAfter       float64 `json:"cut_after,omitempty"`
+	HangAfter      float64 `json:"hang_after,omitempty"`
+	HalfCloseAfter float64 `json:"half_close_after,omitempty"`
 	// Next are faults by name ("cut_after"; "" for none) for the next mails, one
 	// each, before the shares apply.
 	Next []string `json:"next,omitempty"`
 	// DelayMS holds back the answer to the data, in milliseconds.
 	DelayMS int `json:"delay_ms,omitempty"`
+
+	// Copies is how often each mail to the business comes, 1 by default; Reorder is
+	// the share of those that come behind the next one, for which they wait.
+	Copies  int     `json:"copies,omitempty"`
+	Reorder float64 `json:"reorder,omitempty"`
 
 	// DropIdleMS cuts each connection that has been in IDLE (RFC 2177) for so many
 	// milliseconds; MuteIdle keeps IDLE from telling anything, so that new mail is
@@ -50,12 +59,38 @@ type mailPlan struct {
 	replaced chan struct{}
 }
 
-// SetFaults replaces the faults in force, also for connections in IDLE.
+// SetFaults replaces the faults in force, also for connections in IDLE. A mail
+// that waits for the next one comes.
 func (m *Mail) SetFaults(f MailFaults) {
 	plan := &mailPlan{MailFaults: f, next: faultQueue{names: slices.Clone(f.Next)}, replaced: make(chan struct{})}
 	if old := m.faults.Swap(plan); old != nil {
 		close(old.replaced)
 	}
+	m.mu.Lock()
+	held := m.held
+	m.held = nil
+	m.mu.Unlock()
+	if held != nil {
+		_ = m.put(held) // as before, or not at all: the stand-in is closing
+	}
+}
+
+// overtaken holds a mail back, when it is its turn to come behind the next one. It
+// yields what is to come now, in order.
+func (m *Mail) overtaken(raw []byte) [][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.came++
+	if m.held != nil {
+		both := [][]byte{raw, m.held}
+		m.held = nil
+		return both
+	}
+	if plan := m.faults.Load(); plan.Reorder > 0 && dice(m.opts.Seed, "reorder", m.came, 0) < plan.Reorder {
+		m.held = bytes.Clone(raw)
+		return nil
+	}
+	return [][]byte{raw}
 }
 
 // Faults in force; Next holds those still to come.
@@ -69,16 +104,17 @@ func (m *Mail) Faults() MailFaults {
 func (f MailFaults) shares() []faultShare {
 	return []faultShare{
 		{faultRefuse4xx, f.Refuse4xx}, {faultRefuse5xx, f.Refuse5xx}, {faultCutBefore, f.CutBefore}, {faultCutAfter, f.CutAfter},
+		{faultHangAfter, f.HangAfter}, {faultHalfCloseAfter, f.HalfCloseAfter},
 	}
 }
 
 // check finds mistakes in faults that came from outside.
 func (f MailFaults) check() error {
-	if err := checkFaults(f.Next, f.shares()); err != nil {
+	if err := checkFaults(f.Next, f.shares(), faultShare{"reorder", f.Reorder}); err != nil {
 		return err
 	}
-	if f.DelayMS < 0 || f.DropIdleMS < 0 {
-		return errors.New("a time is negative")
+	if f.DelayMS < 0 || f.DropIdleMS < 0 || f.Copies < 0 {
+		return errors.New("a time or a number of copies is negative")
 	}
 	return nil
 }
@@ -110,8 +146,14 @@ func (s *submission) faulty(take func() error) error {
 	if plan.DelayMS > 0 {
 		hold(s.m.stop, context.Background(), time.Duration(plan.DelayMS)*time.Millisecond)
 	}
-	if fault == faultCutBefore || fault == faultCutAfter {
+	switch fault {
+	case faultCutBefore, faultCutAfter:
 		_ = s.conn.Conn().Close()
+	case faultHangAfter:
+		outlast(s.conn.Conn(), s.m.stop)
+	case faultHalfCloseAfter:
+		closeWrite(s.conn.Conn())
+		outlast(s.conn.Conn(), s.m.stop)
 	}
 	return err
 }

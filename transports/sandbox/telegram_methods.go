@@ -289,7 +289,7 @@ func (t *Telegram) answerFaulty(w http.ResponseWriter, r *http.Request, fault st
 	case faultResetBefore, faultResetAfter:
 		reset(w)
 	case faultHalfCloseAfter:
-		t.halfClose(w)
+		halfClose(w, t.stop)
 	case faultCutAfter:
 		cut(w, result)
 	case faultServerErrorAfter:
@@ -299,18 +299,13 @@ func (t *Telegram) answerFaulty(w http.ResponseWriter, r *http.Request, fault st
 	}
 }
 
-// halfClose ends our side of the connection without an answer, and leaves the
-// other open until the client or the stand-in gives up.
-func (t *Telegram) halfClose(w http.ResponseWriter) {
+// halfClose ends our side of a request's connection without an answer, and leaves
+// the other open until the client or the stand-in gives up.
+func halfClose(w http.ResponseWriter, standIn context.Context) {
 	if h, ok := w.(http.Hijacker); ok {
 		if conn, _, err := h.Hijack(); err == nil {
-			stop := context.AfterFunc(t.stop, func() { _ = conn.Close() })
-			defer stop()
-			if tcp, ok := conn.(*net.TCPConn); ok {
-				_ = tcp.CloseWrite()
-				_, _ = io.Copy(io.Discard, tcp)
-			}
-			_ = conn.Close()
+			closeWrite(conn)
+			outlast(conn, standIn)
 			return
 		}
 	}

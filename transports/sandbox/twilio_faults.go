@@ -23,11 +23,12 @@ type TwilioFaults struct {
 	ResetBefore float64 `json:"reset_before,omitempty"`
 	Refuse400   float64 `json:"refuse_400,omitempty"`
 	// Accepted and logged, and yet: answered 500, never answered, connection reset,
-	// closed halfway through the answer.
+	// closed halfway through the answer, closed on the stand-in's side only.
 	ServerErrorAfter float64 `json:"server_error_after,omitempty"`
 	HangAfter        float64 `json:"hang_after,omitempty"`
 	ResetAfter       float64 `json:"reset_after,omitempty"`
 	CutAfter         float64 `json:"cut_after,omitempty"`
+	HalfCloseAfter   float64 `json:"half_close_after,omitempty"`
 	// Next are faults by name ("hang_after"; "" for none) for the next sends, one
 	// each, before the shares apply.
 	Next []string `json:"next,omitempty"`
@@ -87,6 +88,7 @@ func (f TwilioFaults) shares() []faultShare {
 		{faultHangAfter, f.HangAfter},
 		{faultResetAfter, f.ResetAfter},
 		{faultCutAfter, f.CutAfter},
+		{faultHalfCloseAfter, f.HalfCloseAfter},
 	}
 }
 

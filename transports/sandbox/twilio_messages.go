@@ -75,6 +75,8 @@ func (t *Twilio) serveCreate(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	case fault == faultResetBefore, fault == faultResetAfter:
 		reset(w)
+	case fault == faultHalfCloseAfter:
+		halfClose(w, t.stop)
 	case fault == faultCutAfter:
 		cutTwilio(w, shown)
 	case fault == faultServerErrorAfter:

@@ -295,6 +295,7 @@ func TestFaults(t *testing.T) {
 		{"hang_after", transports.Unknown, true},
 		{"reset_after", transports.Unknown, true},
 		{"cut_after", transports.Unknown, true},
+		{"half_close_after", transports.Unknown, true},
 	} {
 		tw.SetFaults(sandbox.TwilioFaults{Next: []string{test.fault}, RetryAfter: 7})
 		before := len(logged(tw, sandbox.LogSent))
