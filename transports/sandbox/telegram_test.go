@@ -1,16 +1,11 @@
 package sandbox_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -134,170 +129,6 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestUploads(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{})
-	anna := tg.Person("anna")
-	say(t, anna, "hello")
-	upload := func(method, field string, size int) (int, string) {
-		var body bytes.Buffer
-		form := multipart.NewWriter(&body)
-		part, err := form.CreateFormFile(field, "f.bin")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := part.Write(make([]byte, size)); err != nil {
-			t.Fatal(err)
-		}
-		if err := form.WriteField("chat_id", strconv.FormatInt(anna.ID(), 10)); err != nil {
-			t.Fatal(err)
-		}
-		if err := form.Close(); err != nil {
-			t.Fatal(err)
-		}
-		r := httptest.NewRequest(http.MethodPost, "/bot"+sandbox.DefaultTelegramToken+"/"+method, &body)
-		r.Header.Set("Content-Type", form.FormDataContentType())
-		w := httptest.NewRecorder()
-		tg.ServeHTTP(w, r)
-		return w.Code, w.Body.String()
-	}
-	for _, test := range []struct {
-		method, field string
-		size, code    int
-		want          string
-	}{
-		{"sendPhoto", "photo", 1000, 200, `"photo":[{`},
-		{"sendDocument", "document", 1000, 200, `"file_name":"f.bin"`},
-		{"sendVoice", "voice", 5, 200, `"voice":{`},
-		{"sendPhoto", "document", 5, 400, "there is no photo in the request"},
-		{"sendDocument", "document", 0, 400, "file must be non-empty"},
-		{"sendPhoto", "photo", 10<<20 + 1, 400, "is too big for a photo"},
-		{"sendDocument", "document", 50<<20 + 1, 413, "Request Entity Too Large"},
-	} {
-		if code, body := upload(test.method, test.field, test.size); code != test.code || !strings.Contains(body, test.want) {
-			t.Errorf("%s of %d: %d %s, want %d %s", test.method, test.size, code, body, test.code, test.want)
-		}
-	}
-	// What the bot sent can be fetched again by its file_id.
-	_, body := upload("sendDocument", "document", 7)
-	var sent struct {
-		Result struct {
-			Document struct {
-				FileID string `json:"file_id"`
-			} `json:"document"`
-		} `json:"result"`
-	}
-	if err := json.Unmarshal([]byte(body), &sent); err != nil {
-		t.Fatal(err)
-	}
-	_, body = call(t, tg, "getFile", url.Values{"file_id": {sent.Result.Document.FileID}})
-	var found struct {
-		Result struct {
-			Path string `json:"file_path"`
-		} `json:"result"`
-	}
-	if err := json.Unmarshal([]byte(body), &found); err != nil {
-		t.Fatal(err)
-	}
-	w := httptest.NewRecorder()
-	tg.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/file/bot"+sandbox.DefaultTelegramToken+"/"+found.Result.Path, nil))
-	if w.Code != 200 || w.Body.Len() != 7 {
-		t.Errorf("downloaded %d, %d bytes", w.Code, w.Body.Len())
-	}
-}
-
-func updateIDs(t *testing.T, body string) []int64 {
-	t.Helper()
-	var answer struct {
-		Result []struct {
-			ID int64 `json:"update_id"`
-		} `json:"result"`
-	}
-	if err := json.Unmarshal([]byte(body), &answer); err != nil {
-		t.Fatal(err, body)
-	}
-	ids := []int64{}
-	for _, u := range answer.Result {
-		ids = append(ids, u.ID)
-	}
-	return ids
-}
-
-func TestGetUpdates(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{FirstUpdateID: 100})
-	anna := tg.Person("anna")
-	for i := range 5 {
-		say(t, anna, strconv.Itoa(i))
-	}
-	for _, test := range []struct {
-		form url.Values
-		want []int64
-	}{
-		{nil, []int64{100, 101, 102, 103, 104}},
-		{url.Values{"limit": {"2"}}, []int64{100, 101}},
-		{url.Values{"offset": {"102"}, "limit": {"2"}}, []int64{102, 103}},
-		{url.Values{"offset": {"1"}}, []int64{102, 103, 104}},      // confirmed stays confirmed
-		{url.Values{"offset": {"-1"}}, []int64{104}},               // the newest
-		{url.Values{"offset": {"999999"}}, []int64{102, 103, 104}}, // from before the ids jumped
-		{url.Values{"offset": {"105"}}, []int64{}},
-	} {
-		if _, body := call(t, tg, "getUpdates", test.form); !slices.Equal(updateIDs(t, body), test.want) {
-			t.Errorf("%v gave %v, want %v", test.form, updateIDs(t, body), test.want)
-		}
-	}
-	// Reactions come only to those who ask.
-	react := func() {
-		t.Helper()
-		if err := anna.React(1, "👍"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	react()
-	call(t, tg, "getUpdates", url.Values{"offset": {"105"}, "allowed_updates": {`["message_reaction"]`}})
-	react()
-	say(t, anna, "not asked for")
-	if _, body := call(t, tg, "getUpdates", nil); !strings.Contains(body, `"new_reaction":[{"type":"emoji","emoji":"👍"}]`) || len(updateIDs(t, body)) != 1 {
-		t.Errorf("got %s", body)
-	}
-}
-
-func TestLongPollAndConflicts(t *testing.T) {
-	tg := newTelegram(t, sandbox.TelegramOptions{})
-	anna := tg.Person("anna")
-	poll := func() chan string {
-		out := make(chan string, 1)
-		go func() {
-			_, body := call(t, tg, "getUpdates", url.Values{"timeout": {"50"}})
-			out <- body
-		}()
-		return out
-	}
-	// Which of two polls came first is not ours to say, but one must yield.
-	one, two := poll(), poll()
-	var other chan string
-	select {
-	case body := <-one:
-		if !strings.Contains(body, "Conflict: terminated by other getUpdates request") {
-			t.Errorf("got %s", body)
-		}
-		other = two
-	case body := <-two:
-		if !strings.Contains(body, "Conflict: terminated by other getUpdates request") {
-			t.Errorf("got %s", body)
-		}
-		other = one
-	}
-	say(t, anna, "hello")
-	if body := <-other; !strings.Contains(body, `"text":"hello"`) {
-		t.Errorf("got %s", body)
-	}
-	hook := httptest.NewServer(http.NotFoundHandler())
-	defer hook.Close()
-	call(t, tg, "setWebhook", url.Values{"url": {hook.URL}})
-	if code, body := call(t, tg, "getUpdates", nil); code != 409 || !strings.Contains(body, "can't use getUpdates method while webhook is active") {
-		t.Errorf("%d %s", code, body)
-	}
-}
-
 func TestRates(t *testing.T) {
 	now := fixedClock()
 	tg := newTelegram(t, sandbox.TelegramOptions{Now: func() time.Time { return now }, Rates: sandbox.TelegramRates{PerBot: 3, PerChat: 1, Burst: 2}})
@@ -369,46 +200,6 @@ func TestFaultsRepeat(t *testing.T) {
 		if !slices.Contains(one["5"], code) {
 			t.Errorf("no %s in %v", code, one["5"])
 		}
-	}
-}
-
-func TestLogFileResumes(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "telegram.log")
-	run := func() []sandbox.TelegramEntry {
-		tg, err := sandbox.NewTelegram(sandbox.TelegramOptions{LogPath: path, OpenChats: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		say(t, tg.Person("anna"), "hello")
-		call(t, tg, "sendMessage", url.Values{"chat_id": {"5"}, "text": {"x"}})
-		entries := tg.Log(0)
-		if err := tg.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return entries
-	}
-	run()
-	// A crash in the middle of a line.
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString(`{"seq":3,"ti`); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	second := run()
-	if len(second) != 2 || second[0].Seq != 3 || second[0].UpdateID != 2 || second[0].MessageID != 3 || second[1].MessageID != 4 {
-		t.Errorf("entries %+v", second)
-	}
-	content, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if lines := strings.Split(strings.TrimSpace(string(content)), "\n"); len(lines) != 5 {
-		t.Errorf("log:\n%s", content)
 	}
 }
 
