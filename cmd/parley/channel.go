@@ -18,7 +18,7 @@ import (
 func channelCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "channel", Short: "Connect and look after channels", Aliases: []string{"channels"}}
 	cmd.AddCommand(channelAddCmd(a), channelListCmd(a), channelCheckCmd(a), channelPauseCmd(a, "pause"), channelPauseCmd(a, "resume"),
-		channelRotateCmd(a), channelReconcileCmd(a))
+		channelChangeCmd(a), channelRotateCmd(a), channelReconcileCmd(a))
 	return cmd
 }
 

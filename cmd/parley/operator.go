@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"parley/events/jetstream"
@@ -50,8 +51,15 @@ func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 	if s.cfg.RateLimit > 0 {
 		opts.Limits = access.NewLimits(s.cfg.RateLimit)
 	}
+	var signIn *web.SignIn
+	if opts.OIDC != nil {
+		signIn = &web.SignIn{Name: s.cfg.OIDC.Issuer, Path: api.OIDCBegin}
+		if u, err := url.Parse(s.cfg.OIDC.Issuer); err == nil && u.Host != "" {
+			signIn.Name = u.Host // people know it better
+		}
+	}
 	if opts.Pages, err = web.New(web.Options{
-		Desk: d, Guard: guard, HTTPS: opts.HTTPS, URL: opts.URL, Phones: s.cfg.Phones, Logger: opts.Logger,
+		Desk: d, Guard: guard, HTTPS: opts.HTTPS, URL: opts.URL, Phones: s.cfg.Phones, SignIn: signIn, Logger: opts.Logger,
 	}); err != nil {
 		s.fail(fmt.Errorf("the pages: %w", err)) // embedded, so tests find it before anybody else
 		return

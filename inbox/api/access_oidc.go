@@ -17,6 +17,9 @@ const (
 	oidcPath   = "/api/v1/session/oidc"
 )
 
+// OIDCBegin is where people begin to sign in, below the API's URL.
+const OIDCBegin = oidcPath
+
 // OIDCReturn is where the provider sends people back to, below the API's URL.
 const OIDCReturn = oidcPath + "/return"
 

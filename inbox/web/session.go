@@ -16,6 +16,23 @@ type loginForm struct {
 	Tenant, Email, Next string
 	// Several says that there is more than one business to choose from.
 	Several bool
+	// SignIn is nil where nobody else vouches for people; SignInLink leads there, once
+	// it is known for which business.
+	SignIn     *SignIn
+	SignInLink string
+}
+
+// elsewhere offers to sign in by somebody else's word.
+func (p *pages) elsewhere(f loginForm) loginForm {
+	f.SignIn = p.SignIn
+	switch {
+	case f.SignIn == nil:
+	case !f.Several:
+		f.SignInLink = f.SignIn.Path
+	case f.Tenant != "":
+		f.SignInLink = f.SignIn.Path + "?tenant=" + queryEscape(f.Tenant)
+	}
+	return f
 }
 
 func (p *pages) showLogin(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +41,7 @@ func (p *pages) showLogin(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
-	f := frame{Title: "login.title", Page: loginForm{Next: next, Several: p.several(r)}}
+	f := frame{Title: "login.title", Page: p.elsewhere(loginForm{Tenant: r.FormValue("tenant"), Next: next, Several: p.several(r)})}
 	if r.FormValue("welcome") != "" {
 		f.Flash = p.looks.choose(r).text("login.welcome")
 	}
@@ -52,7 +69,7 @@ func (p *pages) logIn(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	if err != nil {
-		p.show(w, r, statusOf(err), "login", frame{Title: "login.title", Flash: p.words(r, err), Page: form})
+		p.show(w, r, statusOf(err), "login", frame{Title: "login.title", Flash: p.words(r, err), Page: p.elsewhere(form)})
 		return
 	}
 	http.SetCookie(w, access.SessionCookie(c.Text, p.HTTPS))

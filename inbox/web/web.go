@@ -28,7 +28,16 @@ type Options struct {
 	URL string
 	// Phones is where the clients' side of a demo is played, empty for nowhere.
 	Phones string
+	// SignIn is who else vouches for people, nil for nobody.
+	SignIn *SignIn
 	Logger *slog.Logger
+}
+
+// SignIn is a provider that people can sign in by.
+type SignIn struct {
+	// Name is what people know it by, Path where it begins; that takes the tenant's
+	// name as the query's tenant.
+	Name, Path string
 }
 
 // pages has the handlers as its methods, one noun per file.
