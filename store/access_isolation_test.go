@@ -307,6 +307,17 @@ func reaches() map[string]func(f *foreign) {
 			f.none("SessionOf", count(found), err)
 		},
 		"EndSession": func(f *foreign) { f.missing("EndSession", f.db.EndSession(f.Context(), f.tenant, by, f.session)) },
+		"Sessions": func(f *foreign) {
+			l, err := f.db.Sessions(f.Context(), f.tenant, f.user)
+			f.none("Sessions", len(l), err)
+		},
+		"EndOtherSessions": func(f *foreign) {
+			n, err := f.db.EndOtherSessions(f.Context(), f.tenant, by, f.user, "")
+			f.none("EndOtherSessions", n, err)
+		},
+		"SetPassword": func(f *foreign) {
+			f.missing("SetPassword", f.db.SetPassword(f.Context(), f.tenant, by, f.user, someHash, ""))
+		},
 		"Tokens": func(f *foreign) {
 			l, err := f.db.Tokens(f.Context(), f.tenant, "", 10)
 			f.none("Tokens", len(l), err)
@@ -336,6 +347,10 @@ func reaches() map[string]func(f *foreign) {
 		"AuditLog": func(f *foreign) {
 			l, err := f.db.AuditLog(f.Context(), f.tenant, 0, 10)
 			f.none("AuditLog", len(l), err)
+		},
+		"FindAudit": func(f *foreign) {
+			l, err := f.db.FindAudit(f.Context(), f.tenant, store.AuditFilter{Limit: 10})
+			f.none("FindAudit", len(l), err)
 		},
 		"AuditLogSince": func(f *foreign) {
 			l, err := f.db.AuditLogSince(f.Context(), f.tenant, store.AuditSince{Limit: 10})

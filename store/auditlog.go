@@ -59,15 +59,37 @@ func appendAudit(ctx context.Context, tx pgx.Tx, by inbox.Actor, e NewAuditEntry
 
 const auditColumns = "id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, address, user_agent, request_id, detail"
 
+// AuditFilter says which entries to list; what is empty excludes nothing.
+type AuditFilter struct {
+	// Before lists only ids below it, 0 for the newest.
+	Before int64
+	// Action is the whole of one, or the noun that it begins with.
+	Action string
+	// Actor is a part of who did it, in any case.
+	Actor string
+	// From and Until bound when it was done; Until itself is not included.
+	From, Until time.Time
+	Limit       int
+}
+
 // AuditLog lists what was done in a tenant, newest first, before an id (0: from
 // the newest).
 func (db *DB) AuditLog(ctx context.Context, tenant events.TenantID, before int64, limit int) (list []AuditEntry, err error) {
+	return db.FindAudit(ctx, tenant, AuditFilter{Before: before, Limit: limit})
+}
+
+// FindAudit lists what was done in a tenant, newest first, as far as the filter
+// lets it.
+func (db *DB) FindAudit(ctx context.Context, tenant events.TenantID, f AuditFilter) (list []AuditEntry, err error) {
 	if err := validTenant(tenant); err != nil {
 		return nil, err
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, `SELECT `+auditColumns+`
-			FROM parley_audit_log WHERE $1 = 0 OR id < $1 ORDER BY tenant_id, id DESC LIMIT $2`, before, limit)
+			FROM parley_audit_log WHERE ($1 = 0 OR id < $1)
+			AND ($3 = '' OR action = $3 OR starts_with(action, $3 || '.')) AND ($4 = '' OR strpos(lower(actor_name), lower($4)) > 0)
+			AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
+			ORDER BY tenant_id, id DESC LIMIT $2`, f.Before, f.Limit, f.Action, f.Actor, bound(f.From), bound(f.Until))
 		list, err = pgx.CollectRows(rows, pgx.RowToStructByName[AuditEntry])
 		return err
 	})
@@ -75,6 +97,14 @@ func (db *DB) AuditLog(ctx context.Context, tenant events.TenantID, before int64
 		return nil, fmt.Errorf("reading the audit log: %w", err)
 	}
 	return list, nil
+}
+
+// bound is a time for a query, nil where there is none.
+func bound(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // AuditSince is what an export reads next.
@@ -94,12 +124,6 @@ type AuditSince struct {
 func (db *DB) AuditLogSince(ctx context.Context, tenant events.TenantID, s AuditSince) (list []AuditEntry, err error) {
 	if err := validTenant(tenant); err != nil {
 		return nil, err
-	}
-	bound := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		return &t
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, `SELECT `+auditColumns+`

@@ -12,6 +12,8 @@ import (
 func adminPages() []string {
 	return []string{
 		"/clients", "/clients/new", "/clients/1", "/clients/1/delete", "/templates", "/templates/new", "/templates/1?chat=1",
+		"/channels", "/channels/telegram", "/connect/telegram", "/connect/sms", "/connect/whatsapp", "/connect/email",
+		"/users", "/users/1", "/tokens", "/webhooks", "/audit-log", "/profile", "/messages/1/journey",
 	}
 }
 

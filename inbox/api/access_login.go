@@ -101,25 +101,7 @@ func (a *api) sessions(h huma.API) {
 		OperationID: "confirm-second-factor", Method: http.MethodPut, Path: "/api/v1/me/second-factor", Summary: "Ask for a code at every log-in from now on",
 		Description: "Only a reset link takes it away again.",
 	}, func(ctx context.Context, in *confirm) (store.Account, error) {
-		p := access.From(ctx)
-		account, err := a.Desk.Store.Account(ctx, p.Tenant, p.User)
-		if err != nil {
-			return store.Account{}, err
-		}
-		if account.SecondFactor {
-			return store.Account{}, &inbox.Error{Code: inbox.Conflict, Message: "There is a second factor already.", Hint: "Ask an owner for a reset link, which takes it away."}
-		}
-		if _, ok := access.CheckTOTP(in.Body.Secret, in.Body.Code, time.Now(), 0); !ok {
-			return store.Account{}, &inbox.Error{Code: inbox.Invalid, Message: "The code is not right for that secret.", Hint: "Check the clocks of the phone and of the server."}
-		}
-		sealed, err := a.Guard.SealTOTP(p.Tenant, p.User, in.Body.Secret)
-		if err != nil {
-			return store.Account{}, err
-		}
-		if err := a.Desk.Store.SetTOTP(ctx, p.Tenant, p.Actor, p.User, sealed); err != nil {
-			return store.Account{}, err
-		}
-		return a.Desk.Store.Account(ctx, p.Tenant, p.User)
+		return a.Guard.AddTOTP(ctx, access.From(ctx), in.Body.Secret, in.Body.Code)
 	})
 }
 

@@ -65,23 +65,7 @@ func (d *Desk) ChannelAdd(ctx context.Context, n NewChannel) (store.Channel, err
 			return there, err
 		}
 	}
-	ch := events.Channel{
-		ID: events.ChannelID(uuid.NewString()), Tenant: n.Tenant, Transport: n.Transport, Name: strings.TrimSpace(n.Name),
-		Mode: n.Mode, WebhookPath: newSecret(), Country: strings.ToUpper(n.Country), Settings: n.Settings,
-	}
-	if n.Guarded {
-		ch.Guard()
-	}
-	if ch.Mode == "" {
-		ch.Mode = adapter.Mode
-	}
-	secrets := maps.Clone(n.Secrets)
-	if secrets == nil {
-		secrets = map[string]string{}
-	}
-	if name := adapter.WebhookSecret; name != "" && secrets[name] == "" {
-		secrets[name] = newSecret()
-	}
+	ch, secrets := n.channel(adapter)
 	if err := d.checkNew(ch, adapter, secrets); err != nil {
 		return store.Channel{}, err
 	}
@@ -105,6 +89,42 @@ func (d *Desk) ChannelAdd(ctx context.Context, n NewChannel) (store.Channel, err
 	}
 	d.project(ctx, stored)
 	return stored, nil
+}
+
+// channel is what n would be, with the secrets that Parley makes up.
+func (n NewChannel) channel(adapter Adapter) (events.Channel, map[string]string) {
+	ch := events.Channel{
+		ID: events.ChannelID(uuid.NewString()), Tenant: n.Tenant, Transport: n.Transport, Name: strings.TrimSpace(n.Name),
+		Mode: n.Mode, WebhookPath: newSecret(), Country: strings.ToUpper(n.Country), Settings: maps.Clone(n.Settings),
+	}
+	if n.Guarded {
+		ch.Guard()
+	}
+	if ch.Mode == "" {
+		ch.Mode = adapter.Mode
+	}
+	secrets := maps.Clone(n.Secrets)
+	if secrets == nil {
+		secrets = map[string]string{}
+	}
+	if name := adapter.WebhookSecret; name != "" && secrets[name] == "" {
+		secrets[name] = newSecret()
+	}
+	return ch, secrets
+}
+
+// ChannelTry asks the provider about an account that is not connected yet, and
+// stores nothing. It fails as [Desk.ChannelAdd] does.
+func (d *Desk) ChannelTry(ctx context.Context, n NewChannel) (Report, error) {
+	adapter, err := d.adapter(n.Transport)
+	if err != nil {
+		return Report{}, err
+	}
+	ch, secrets := n.channel(adapter)
+	if err := d.checkNew(ch, adapter, secrets); err != nil {
+		return Report{}, err
+	}
+	return d.ask(ctx, ch, adapter, secrets)
 }
 
 // sameChannel refuses a key that made another channel than the one asked for now.

@@ -14,11 +14,18 @@ import (
 func (p *pages) administration(mux *http.ServeMux) {
 	p.clientPages(mux)
 	p.templatePages(mux)
+	p.channelPages(mux)
+	p.userPages(mux)
+	p.tokenPages(mux)
+	p.webhookPages(mux)
+	p.auditPages(mux)
+	p.profilePages(mux)
+	p.journeyPages(mux)
 }
 
 // ours are how the paths of pages begin that somebody who logs in may go on to.
 func ours() []string {
-	return []string{"inbox", "clients", "templates", "deliveries"}
+	return []string{"inbox", "clients", "templates", "deliveries", "channels", "users", "tokens", "webhooks", "audit-log", "profile", "messages", "connect"}
 }
 
 // looking is a page that takes a role.
@@ -51,6 +58,15 @@ func (p *pages) menu(r *http.Request) []menuItem {
 		{Path: "/clients", Here: "clients", Text: "nav.clients"},
 		{Path: "/templates", Here: "templates", Text: "nav.templates"},
 		p.troubled(r, menuItem{Path: "/deliveries", Here: "deliveries", Text: "nav.deliveries"}),
+		{Path: "/channels", Here: "channels", Text: "nav.channels"},
+		{Path: "/users", Here: "users", Text: "nav.users"},
+	}
+	if who.Role.AtLeast(inbox.Admin) {
+		all = append(all,
+			menuItem{Path: "/tokens", Here: "tokens", Text: "nav.tokens"},
+			menuItem{Path: "/webhooks", Here: "webhooks", Text: "nav.webhooks"},
+			menuItem{Path: "/audit-log", Here: "audit", Text: "nav.audit"},
+		)
 	}
 	return all
 }

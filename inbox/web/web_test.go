@@ -126,7 +126,17 @@ func textsInCode(t *testing.T) (ids []string) {
 		ids = append(ids, "templates.from_"+from)
 	}
 	for _, role := range []string{"agent", "admin", "owner"} {
-		ids = append(ids, "error.role_"+role)
+		ids = append(ids, "error.role_"+role, "role."+role)
+	}
+	ids = append(ids, "role.read_only", "tokens.revoked", "tokens.expired", "webhooks.sent")
+	for _, verb := range []string{"enable", "disable", "test", "replay"} {
+		ids = append(ids, "done.webhook_"+verb)
+	}
+	for _, state := range []string{"connected", "degraded", "needs_attention", "paused", "starting"} {
+		ids = append(ids, "channels.state_"+state)
+	}
+	for transport := range channelFields() {
+		ids = append(ids, "channels.guide_"+string(transport))
 	}
 	return ids
 }
@@ -162,7 +172,7 @@ func TestStrangersSeeNoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html", "/clients", "/clients/new", "/clients/1", "/templates", "/templates/1"} {
+	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html", "/clients", "/clients/new", "/clients/1", "/templates", "/templates/1", "/channels", "/connect/telegram", "/users", "/users/1", "/tokens", "/webhooks", "/webhooks/x", "/audit-log", "/profile", "/messages/1/journey"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if to := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/login") {
