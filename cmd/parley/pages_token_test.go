@@ -75,6 +75,7 @@ func TestWebhooksPage(t *testing.T) {
 	)
 	<-told
 	do(t, ctx,
+		chromedp.SendKeys(`#description-field`, "The shop"), click(`section[aria-labelledby=settings] button.primary`), shows(".done", "Saved"),
 		click(`form[action$="/disable"] button`), shows(".tag", "Disabled"),
 		click(`form[action$="/enable"] button`), shows(".tag", "Enabled"),
 		click(`button.danger`), shows(".done", "was deleted"), shows(".empty", "No system"),

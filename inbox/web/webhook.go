@@ -124,7 +124,7 @@ func (p *pages) webhookPage(ctx context.Context, r *http.Request, id string) (we
 	for _, w := range all {
 		if w.ID == id {
 			page.Webhook, page.Edit = w, webhookForm(w)
-			page.Edit.Action = "/webhooks/" + id
+			page.Edit.Action, page.Edit.Hidden = "/webhooks/"+id, []pair{{"version", decimal(w.Version)}}
 			return page, nil
 		}
 	}
@@ -153,8 +153,13 @@ func (p *pages) changeWebhook(w http.ResponseWriter, r *http.Request) {
 	if types == nil {
 		types = []string{}
 	}
-	if _, err := p.Desk.ChangeWebhook(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id, store.WebhookChange{
-		URL: &address, Description: &about, Types: &types,
+	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
+	if err != nil || version < 1 {
+		p.fail(w, r, &inbox.Error{Code: inbox.Unversioned, Message: "form.broken", Err: err})
+		return
+	}
+	if _, err = p.Desk.ChangeWebhook(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id, store.WebhookChange{
+		URL: &address, Description: &about, Types: &types, IfVersion: version,
 	}); err != nil {
 		p.reshowWebhook(w, r, statusOf(err), id, func(page *webhookPage) { p.refuse(r, &page.Edit, err, webhookBlame()...) })
 		return
