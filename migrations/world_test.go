@@ -52,6 +52,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	seedComposing(s, w)
 	seedTeam(s, w)
 	seedRules(s)
+	seedAlertSettings(s, w)
 	return w
 }
 
@@ -106,6 +107,7 @@ func seedClient(s *session, w *tenantWorld, name string) *clientWorld {
 	seedWords(s, c)
 	seedComposed(s, w, c)
 	seedWork(s, w, c)
+	seedAlerts(s, w, c)
 	return c
 }
 

@@ -95,6 +95,21 @@ func reaches() map[string]func(f *foreign) {
 		},
 		"Message": func(f *foreign) { _, err := f.db.Message(f.Context(), f.tenant, f.message); f.missing("Message", err) },
 		"Journey": func(f *foreign) { _, err := f.db.Journey(f.Context(), f.tenant, f.message); f.missing("Journey", err) },
+		"AlertSettings": func(f *foreign) {
+			_, err := f.db.AlertSettings(f.Context(), f.tenant, f.user)
+			f.missing("AlertSettings", err)
+		},
+		"SetAlertSettings": func(f *foreign) {
+			f.missing("SetAlertSettings", f.db.SetAlertSettings(f.Context(), f.tenant, f.user, inbox.DefaultAlerts()))
+		},
+		"AlertBot": func(f *foreign) {
+			id, err := f.db.AlertBot(f.Context(), f.tenant)
+			f.none("AlertBot", len(id), err)
+		},
+		"SetAlertBot": func(f *foreign) { f.missing("SetAlertBot", f.db.SetAlertBot(f.Context(), f.tenant, f.channel)) },
+		// The workers' own: what they name, they have found.
+		"ClaimAlert":  own,
+		"SettleAlert": own,
 		"MarkRead": func(f *foreign) {
 			n, err := f.db.MarkRead(f.Context(), f.tenant, f.chat, 9)
 			f.none("MarkRead", int(n), err)

@@ -144,7 +144,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	d := &desk.Desk{
 		Files: files,
 		Store: db, Bus: s.bus, Keyring: s.keys, Adapters: deskAdapters(providerClient(), s.cfg.PublicURL),
-		PublicURL: s.cfg.PublicURL, PrivateWebhooks: s.cfg.PrivateWebhooks, Logger: s.log.With("role", roleAPI),
+		PublicURL: s.cfg.PublicURL, PrivateWebhooks: s.cfg.PrivateWebhooks, PagesURL: s.apiURL(), Mail: s.mail, Logger: s.log.With("role", roleAPI),
 	}
 	opts := router.Options{
 		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, s.blobs, channelOf(db)), Logger: s.log,
@@ -176,6 +176,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 			return err
 		}
 		s.work.Go(func() { d.RunWebhooks(ctx, opts.Owner) })
+		s.work.Go(func() { d.RunAlerts(ctx, opts.Owner) })
 		if err := s.startFetcher(ctx, db, files); err != nil {
 			return err
 		}
@@ -188,6 +189,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	if s.cfg.Roles.has(roleAPI) {
 		s.work.Go(func() { d.ProjectChannels(ctx) })
 		s.work.Go(func() { d.WakeChats(ctx) })
+		s.work.Go(func() { d.RunPresence(ctx, opts.Owner) })
 		s.work.Go(func() { d.RunErasures(ctx, ownerName()) })
 		s.serveAPI(ctx, d, r)
 	}

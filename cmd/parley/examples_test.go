@@ -220,17 +220,7 @@ func startForExamples(t *testing.T) *program {
 	dir := dataFolder(t)
 	var told notice
 	p := start(t, Config{DataDir: dir, Listen: listen, PublicURL: "http://" + listen, APIListen: "127.0.0.1:0", PrivateWebhooks: true, Notice: &told})
-	_, link, _ := strings.Cut(told.String(), "\n  http://")
-	base, invitation, _ := strings.Cut(strings.TrimSpace(link), "/invite#")
-	joining := `{"invitation":"` + invitation + `","name":"Ann","email":"ann@example.com","password":"correct horse battery"}`
-	res, err := http.Post("http://"+base+"/api/v1/invitations/accept", "application/json", strings.NewReader(joining)) //nolint:noctx // a test's
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Fatalf("the owner joins: %s", res.Status)
-	}
+	annJoins(t, &told)
 	tenant, err := p.Desk.Tenant(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
@@ -261,4 +251,20 @@ func startForExamples(t *testing.T) *program {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// annJoins follows the link of the first start: she is the owner then.
+func annJoins(t *testing.T, told *notice) {
+	t.Helper()
+	_, link, _ := strings.Cut(told.String(), "\n  http://")
+	base, invitation, _ := strings.Cut(strings.TrimSpace(link), "/invite#")
+	joining := `{"invitation":"` + invitation + `","name":"Ann","email":"ann@example.com","password":"correct horse battery"}`
+	res, err := http.Post("http://"+base+"/api/v1/invitations/accept", "application/json", strings.NewReader(joining)) //nolint:noctx // a test's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("the owner joins: %s", res.Status)
+	}
 }

@@ -45,6 +45,9 @@ type Config struct {
 	BlobURL string
 	// PublicURL is where providers reach this installation.
 	PublicURL string
+	// AlertSMTP is the mail server by which agents are told of new messages; see
+	// openMail. None when it is empty.
+	AlertSMTP string
 	// PrivateWebhooks lets tenants' webhooks be called at addresses that are not
 	// public, and by plain http.
 	PrivateWebhooks bool
@@ -173,6 +176,8 @@ type server struct {
 	pg   *localpg.Server
 	// blobs is nil where none are shared; without it there are no files.
 	blobs store.Blobs
+	// mail tells agents of new messages; nil without AlertSMTP.
+	mail func(ctx context.Context, to, subject, text string) error
 	// mediaLinks is nil without blobs.
 	mediaLinks *gateway.MediaLinks
 }
@@ -203,6 +208,9 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	s := &server{cfg: cfg, log: cfg.Logger, since: time.Now(), reg: newRegistry(cfg.Version)}
 	if s.keys, err = openKeyring(&cfg); err != nil {
+		return err
+	}
+	if s.mail, err = openMail(cfg.AlertSMTP); err != nil {
 		return err
 	}
 	if s.blobs, err = openBlobs(ctx, &cfg); err != nil {

@@ -19,8 +19,8 @@ type serveFlags struct {
 	roles string
 	logs  string
 	debug bool
-	// databaseURL and natsURL are what the environment says.
-	databaseURL, natsURL string
+	// databaseURL, natsURL and alertSMTP are what the environment says.
+	databaseURL, natsURL, alertSMTP string
 }
 
 // add registers the flags; each that makes sense for containers has an
@@ -38,6 +38,9 @@ func (f *serveFlags) add(cmd *cobra.Command, listen string) {
 	f.addStorage(cmd)
 	flags.StringVar(&f.cfg.PublicURL, "public-url", env("PARLEY_PUBLIC_URL", ""), "where providers reach this server, such as https://inbox.example.com (PARLEY_PUBLIC_URL)")
 	flags.BoolVar(&f.cfg.PrivateWebhooks, "private-webhooks", os.Getenv("PARLEY_PRIVATE_WEBHOOKS") == "true", "let tenants' webhooks be called at addresses that are not public, and by plain http (PARLEY_PRIVATE_WEBHOOKS=true)")
+	// Not as a default: the help would show the password in it.
+	f.alertSMTP = os.Getenv("PARLEY_ALERT_SMTP")
+	flags.StringVar(&f.cfg.AlertSMTP, "alert-smtp", "", "mail server for alerts to agents: smtp://user:password@host:587?from=inbox@example.com, smtps:// for TLS from the start (PARLEY_ALERT_SMTP, which keeps the password out of the process list)")
 	flags.StringVar(&f.logs, "log-format", env("PARLEY_LOG_FORMAT", "text"), "text or json (PARLEY_LOG_FORMAT)")
 	flags.BoolVar(&f.debug, "debug", false, "log more")
 }
@@ -80,6 +83,9 @@ func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config,
 	}
 	if cfg.NATSURL == "" {
 		cfg.NATSURL = f.natsURL
+	}
+	if cfg.AlertSMTP == "" {
+		cfg.AlertSMTP = f.alertSMTP
 	}
 	cfg.Version = version
 	// Not a flag: the process list shows flags to everybody.

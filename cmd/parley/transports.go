@@ -31,6 +31,8 @@ type adapter struct {
 	// token is the secret that --token-file holds.
 	token string
 	mode  events.ChannelMode
+	// tells says that it can write to an agent beside the queue.
+	tells bool
 	// reach reads an address that a person typed in; hint says what one looks like.
 	reach func(ch events.Channel, to string) (desk.Reach, error)
 	hint  string
@@ -69,7 +71,7 @@ func adapters() map[events.Transport]adapter {
 		events.Email:    {factory: email.New, token: "password", optional: []string{"password", "refresh_token", "client_secret"}, webhookSecret: "reply_key", mode: events.Polling, reach: reachMail, hint: mailHint},
 		events.SMS:      {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook, reach: reachPhone, hint: phoneHint},
 		events.WhatsApp: {factory: twilio.New, token: "auth_token", secrets: []string{"auth_token"}, optional: []string{"auth_token_next"}, mode: events.Webhook, reach: reachPhone, hint: phoneHint},
-		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling, reach: reachTelegram, hint: telegramHint},
+		events.Telegram: {factory: telegram.New, token: "token", secrets: []string{"token"}, webhookSecret: "webhook_secret", mode: events.Polling, reach: reachTelegram, hint: telegramHint, tells: true},
 	}
 	for t, a := range all {
 		a.factory = guarded(t, a.factory)
@@ -117,7 +119,23 @@ func deskAdapters(client *http.Client, publicURL string) map[events.Transport]de
 		build := func(ch events.Channel, secrets map[string]string) (transports.Transport, error) {
 			return a.factory(transports.Account{Channel: ch, Secrets: secrets, HTTPClient: client, PublicURL: publicURL})
 		}
+		var tell func(context.Context, events.Channel, map[string]string, string, string) error
+		if a.tells {
+			tell = func(ctx context.Context, ch events.Channel, secrets map[string]string, to, text string) error {
+				t, err := build(ch, secrets)
+				if err != nil {
+					return err
+				}
+				sender, ok := t.(transports.Sender)
+				if !ok {
+					return errors.New("this transport sends nothing")
+				}
+				_, err = sender.Send(ctx, transports.Outbound{To: to, Part: transports.Part{Text: text}})
+				return err
+			}
+		}
 		all[t] = desk.Adapter{
+			Tell:    tell,
 			Secrets: a.secrets, Optional: a.optional, WebhookSecret: a.webhookSecret, Mode: a.mode, Reach: a.reach, ReachHint: a.hint,
 			Validate: func(ch events.Channel, secrets map[string]string) error {
 				_, err := build(ch, secrets)

@@ -103,6 +103,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.clients(h)
 	a.messages(h)
 	a.journeys(h)
+	a.alerts(h)
 	a.templates(h)
 	a.undos(h)
 	a.schedules(h)

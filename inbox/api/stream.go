@@ -85,6 +85,7 @@ func (a *api) streams(h huma.API) {
 			ctx, stop := context.WithCancel(hctx.Context())
 			defer stop()
 			defer context.AfterFunc(a.Stop, stop)()
+			defer a.enter(tenant, who)()
 			if who.Kind != inbox.Operator {
 				go a.endWithCredential(ctx, stop, hctx.Operation(), who)
 			}

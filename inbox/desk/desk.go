@@ -37,9 +37,15 @@ type Desk struct {
 	// PrivateWebhooks lets webhooks be called at addresses that are not public, and
 	// by plain http.
 	PrivateWebhooks bool
+	// PagesURL is where people reach the inbox, without trailing slash, for links.
+	PagesURL string
+	// Mail sends a mail to an agent; nil where no mail server is configured.
+	Mail func(ctx context.Context, to, subject, text string) error
 	// Files keeps the files of messages; nil where there is no blob store.
 	Files  *media.Library
 	Logger *slog.Logger
+
+	present presence
 
 	mu sync.Mutex
 	// typed is when it was last shown that somebody writes in a chat.
@@ -64,6 +70,9 @@ type Adapter struct {
 	// Check asks the provider who we are. Its error wraps ErrCredentials when the
 	// provider refused them.
 	Check func(ctx context.Context, ch events.Channel, secrets map[string]string) (Report, error)
+	// Tell sends a text to a person at once, beside the queue: to agents, never to
+	// clients. Nil where that cannot be.
+	Tell func(ctx context.Context, ch events.Channel, secrets map[string]string, to, text string) error
 	// Abilities says what an account can do, without any I/O. Nil limits nothing
 	// in advance.
 	Abilities func(ch events.Channel, secrets map[string]string) (inbox.Abilities, error)
