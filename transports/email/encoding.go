@@ -71,7 +71,7 @@ func (b *base64Reader) group() bool {
 // endGroup makes the whole bytes of a group ready: a single character is none.
 func (b *base64Reader) endGroup() {
 	bits := b.bits << (6 * (4 - b.count))
-	b.room = [3]byte{byte(bits >> 16), byte(bits >> 8), byte(bits)}
+	b.room = [3]byte{byte(bits >> 16), byte(bits >> 8), byte(bits)} //nolint:gosec // 24 bits
 	b.ready = b.room[:max(b.count-1, 0)]
 	b.bits, b.count = 0, 0
 }

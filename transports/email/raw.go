@@ -121,7 +121,7 @@ func (m *keptMail) UnmarshalJSON(quoted []byte) error {
 			if err != nil {
 				return err
 			}
-			r, size = rune(n), 6 //nolint:gosec // 16 bits
+			r, size = rune(n), 6
 		case r == '\\':
 			r, size = unescape(in[1]), 2
 		}
@@ -129,7 +129,7 @@ func (m *keptMail) UnmarshalJSON(quoted []byte) error {
 		case r == nul:
 			mail = append(mail, 0)
 		case r < nul:
-			mail = append(mail, byte(r)) //nolint:gosec // below 256
+			mail = append(mail, byte(r))
 		default:
 			return errors.New("it holds a character beyond a byte")
 		}

@@ -103,8 +103,12 @@ func (m *Mail) Faults() MailFaults {
 
 func (f MailFaults) shares() []faultShare {
 	return []faultShare{
-		{faultRefuse4xx, f.Refuse4xx}, {faultRefuse5xx, f.Refuse5xx}, {faultCutBefore, f.CutBefore}, {faultCutAfter, f.CutAfter},
-		{faultHangAfter, f.HangAfter}, {faultHalfCloseAfter, f.HalfCloseAfter},
+		{faultRefuse4xx, f.Refuse4xx},
+		{faultRefuse5xx, f.Refuse5xx},
+		{faultCutBefore, f.CutBefore},
+		{faultCutAfter, f.CutAfter},
+		{faultHangAfter, f.HangAfter},
+		{faultHalfCloseAfter, f.HalfCloseAfter},
 	}
 }
 
