@@ -25,38 +25,6 @@ import (
 	"parley/store/localpg"
 )
 
-// Names in a backup's folder.
-const (
-	manifestFile = "manifest.json"
-	databaseFile = "database.dump"
-	blobsFolder  = "blobs"
-)
-
-// backupFormat is raised when an older program could not restore what is written.
-const backupFormat = 1
-
-// manifest says what a backup holds.
-type manifest struct {
-	Format  int       `json:"format"`
-	Made    time.Time `json:"made"`
-	Program string    `json:"program"`
-	// Schema is the database's version; Postgres and NATS are the servers'.
-	Schema   int64  `json:"schema"`
-	Postgres int    `json:"postgres"`
-	NATS     string `json:"nats"`
-	// Key tells secret keys apart without telling the key.
-	Key     string               `json:"key"`
-	Streams []jetstream.Snapshot `json:"streams"`
-	Files   []backupPart         `json:"files"`
-}
-
-// backupPart is a file of the backup, its name with slashes.
-type backupPart struct {
-	Name   string `json:"name"`
-	Size   int64  `json:"size"`
-	SHA256 string `json:"sha256"`
-}
-
 func backupCmd(a *app) *cobra.Command {
 	var f serveFlags
 	var withKey, noBlobs bool
@@ -88,7 +56,7 @@ elsewhere, or say --with-key.`,
 				size += p.Size
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "Backed up %s (%s) to %s, and read them again.\nRestore into an empty place: parley restore %s --data-dir FOLDER\n",
-				plural(int64(len(m.Files)), "file"), humanize.IBytes(uint64(size)), args[0], shellQuote(args[0])) //nolint:gosec // not negative
+				plural(int64(len(m.Files)), "file"), humanize.IBytes(uint64(size)), args[0], shellQuote(args[0]))
 			return err
 		},
 	}
@@ -189,7 +157,7 @@ func backup(ctx context.Context, a *app, cfg Config, dir string, withKey, withBl
 			if file == "" {
 				file = filepath.Join(cfg.DataDir, keyFile)
 			}
-			data, err := os.ReadFile(file)
+			data, err := os.ReadFile(file) //nolint:gosec // the operator names it
 			if err != nil {
 				return m, fmt.Errorf("reading the secret key: %w", err)
 			}
@@ -269,8 +237,6 @@ func (b *backupWriter) streams(ctx context.Context, names []string) error {
 	return nil
 }
 
-func streamFile(stream string) string { return "streams/" + stream + ".snapshot" }
-
 // database dumps as the role that may read every tenant's rows and change nothing.
 func (b *backupWriter) database(ctx context.Context, url string, major int) error {
 	err := b.write(databaseFile, func(w io.Writer) error {
@@ -322,7 +288,7 @@ func (b *backupWriter) blobs(ctx context.Context, cfg *Config) error {
 	if err != nil || blobs == nil {
 		return err
 	}
-	defer blobs.Close()
+	defer func() { _ = blobs.Close() }() // nothing was written
 	return blobs.List(ctx, "", func(info store.BlobInfo) error {
 		blob, err := blobs.Open(ctx, info.Key)
 		if errors.Is(err, store.ErrNoBlob) {
@@ -334,40 +300,4 @@ func (b *backupWriter) blobs(ctx context.Context, cfg *Config) error {
 		defer blob.Close()
 		return b.write(blobsFolder+"/"+info.Key, func(w io.Writer) error { _, err := io.Copy(w, blob); return err })
 	})
-}
-
-// readBackup reads a whole backup and compares it with its manifest.
-func readBackup(dir string) (m manifest, err error) {
-	data, err := os.ReadFile(filepath.Join(dir, manifestFile)) //nolint:gosec // the operator names it
-	if err != nil {
-		return m, &inbox.Error{Code: inbox.Invalid, Message: dir + " holds no backup.", Hint: "Name a folder that parley backup made.", Err: err}
-	}
-	if err := json.Unmarshal(data, &m); err != nil {
-		return m, fmt.Errorf("reading the manifest: %w", err)
-	}
-	damaged := func(name, how string) error {
-		return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("The backup is damaged: %s %s.", name, how), Hint: "Take another one."}
-	}
-	for _, p := range m.Files {
-		if !filepath.IsLocal(filepath.FromSlash(p.Name)) {
-			return m, damaged(p.Name, "is not a file of its folder")
-		}
-		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(p.Name)))
-		if errors.Is(err, fs.ErrNotExist) {
-			return m, damaged(p.Name, "is missing")
-		}
-		if err != nil {
-			return m, err
-		}
-		sum := sha256.New()
-		n, err := io.Copy(sum, f)
-		_ = f.Close()
-		if err != nil {
-			return m, err
-		}
-		if n != p.Size || hex.EncodeToString(sum.Sum(nil)) != p.SHA256 {
-			return m, damaged(p.Name, "is not what was written")
-		}
-	}
-	return m, nil
 }

@@ -101,7 +101,7 @@ func TestDrain(t *testing.T) {
 	p.stop()
 	// Red first, and served still.
 	for !red.Load() {
-		res, err := http.Get("http://" + p.Listen + "/readyz") //nolint:noctx // a test
+		res, err := http.Get("http://" + p.Listen + "/readyz")
 		if err != nil {
 			t.Fatal("it stopped listening before it was not ready: ", err)
 		}
@@ -197,7 +197,7 @@ func follow(t *testing.T, dir string) <-chan string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := c.open(t.Context(), http.MethodGet, "/stream", nil, nil)
+	res, err := c.open(t.Context(), http.MethodGet, "/stream", nil, nil) //nolint:bodyclose // closed when it ends
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,7 +180,7 @@ func restoreKey(cfg *Config, dir string, m manifest) error {
 		}
 		text = string(data)
 	}
-	if err := os.WriteFile(filepath.Join(cfg.DataDir, keyFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, keyFile), []byte(text), 0o600); err != nil { //nolint:gosec // the operator's own folder
 		return fmt.Errorf("keeping the secret key: %w", err)
 	}
 	return nil
@@ -247,7 +247,7 @@ func restoreDatabase(ctx context.Context, url, dir string, m manifest) (*store.D
 }
 
 func loadStream(ctx context.Context, archive *jetstream.Archive, dir string, s jetstream.Snapshot) error {
-	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(streamFile(s.Stream))))
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(streamFile(s.Stream)))) //nolint:gosec // the operator names the folder
 	if err != nil {
 		return err
 	}
@@ -260,13 +260,13 @@ func restoreBlobs(ctx context.Context, cfg *Config, dir string, m manifest) erro
 	if err != nil || blobs == nil {
 		return err
 	}
-	defer blobs.Close()
+	defer func() { _ = blobs.Close() }() // every blob was synced by itself
 	for _, p := range m.Files {
 		key, ok := strings.CutPrefix(p.Name, blobsFolder+"/")
 		if !ok {
 			continue
 		}
-		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(p.Name)))
+		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(p.Name))) //nolint:gosec // local, as readBackup checked
 		if err != nil {
 			return err
 		}

@@ -28,7 +28,7 @@ func (b *Bus) Usage(ctx context.Context) ([]StreamUse, error) {
 		}
 		all = append(all, StreamUse{
 			Stream: name, Messages: info.State.Msgs, Bytes: info.State.Bytes,
-			MaxBytes: uint64(max(info.Config.MaxBytes, 0)), //nolint:gosec // not negative
+			MaxBytes: uint64(max(info.Config.MaxBytes, 0)),
 		})
 	}
 	if err := streams.Err(); err != nil {
