@@ -103,7 +103,8 @@ func channelFields() map[events.Transport][]field {
 	return map[events.Transport][]field{
 		events.Telegram: {
 			{Name: "token", Label: "channels.token", Help: "channels.token_help", Kind: "password", Required: true},
-			{Name: "groups", Label: "channels.groups", Kind: "select", Options: onOff}, apiURL,
+			{Name: "groups", Label: "channels.groups", Kind: "select", Options: onOff},
+			apiURL,
 		},
 		events.SMS:      slices.Concat(twilio, []field{{Name: "mms", Label: "channels.mms", Kind: "select", Options: onOff}, apiURL}),
 		events.WhatsApp: slices.Concat(twilio, []field{apiURL}),

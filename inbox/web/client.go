@@ -78,9 +78,18 @@ func clientForm(c inbox.ClientCard) form {
 // clientBlame says which field an error about a client belongs to.
 func clientBlame() []pair {
 	return []pair{
-		{"first_name", "first name"}, {"last_name", "last name"}, {"middle_name", "middle name"}, {"phone", "phone"}, {"phone", "number +"},
-		{"email", "mail address"}, {"email", "@"}, {"date_of_birth", "date of birth"}, {"gender", "gender"}, {"pin", "tax number"},
-		{"comments", "comments"}, {"address", "the address"},
+		{"first_name", "first name"},
+		{"last_name", "last name"},
+		{"middle_name", "middle name"},
+		{"phone", "phone"},
+		{"phone", "number +"},
+		{"email", "mail address"},
+		{"email", "@"},
+		{"date_of_birth", "date of birth"},
+		{"gender", "gender"},
+		{"pin", "tax number"},
+		{"comments", "comments"},
+		{"address", "the address"},
 	}
 }
 
@@ -152,8 +161,11 @@ func (p *pages) clientPage(r *http.Request, c inbox.ClientCard) clientPage {
 	page.Edit = &f
 	t := p.looks.choose(r).text
 	types := []pair{
-		{string(inbox.ContactPhone), t("contact.phone")}, {string(inbox.ContactEmail), t("contact.email")}, {string(inbox.ContactTelegram), t("contact.telegram")},
-		{string(inbox.ContactWhatsApp), t("contact.whatsapp")}, {string(inbox.ContactOther), t("contact.other")},
+		{string(inbox.ContactPhone), t("contact.phone")},
+		{string(inbox.ContactEmail), t("contact.email")},
+		{string(inbox.ContactTelegram), t("contact.telegram")},
+		{string(inbox.ContactWhatsApp), t("contact.whatsapp")},
+		{string(inbox.ContactOther), t("contact.other")},
 	}
 	page.Contact = &form{
 		Action: "/clients/" + decimal(c.ID) + "/contacts", Submit: "contact.add",
