@@ -263,6 +263,10 @@ func reaches() map[string]func(f *foreign) {
 			_, err := f.db.Suggestions(f.Context(), f.tenant, f.client)
 			f.missing("Suggestions", err)
 		},
+		"Merges": func(f *foreign) {
+			l, err := f.db.Merges(f.Context(), f.tenant, f.client)
+			f.none("Merges", len(l), err)
+		},
 
 		"AddBlock": own,
 		"Blocks": func(f *foreign) {

@@ -74,6 +74,26 @@ func (db *DB) MergeClients(ctx context.Context, tenant events.TenantID, by inbox
 	return m, nil
 }
 
+// Merges lists who became a part of a client and still is, the newest first, 200
+// at most.
+func (db *DB) Merges(ctx context.Context, tenant events.TenantID, client int64) (list []inbox.Merge, err error) {
+	if err := errors.Join(validTenant(tenant), validClient(client)); err != nil {
+		return nil, err
+	}
+	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
+		rows, _ := tx.Query(ctx, `SELECT id, into_id, from_id, at FROM parley_merges
+			WHERE into_id = $1 AND undone_at IS NULL ORDER BY id DESC LIMIT 200`, client)
+		list, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (m inbox.Merge, err error) {
+			return m, row.Scan(&m.ID, &m.Into, &m.From, &m.At)
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing merges: %w", err)
+	}
+	return list, nil
+}
+
 // mergeTransaction tries again after a deadlock.
 func (db *DB) mergeTransaction(ctx context.Context, tenant events.TenantID, f func(pgx.Tx) error) (err error) {
 	for range mergeTries {

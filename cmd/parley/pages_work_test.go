@@ -26,9 +26,23 @@ func (o *office) tenant(t *testing.T) events.TenantID {
 	return tenant.ID
 }
 
-// gone waits until no element matches selector.
+// gone waits until no element matches selector, over however many pages.
 func gone(selector string) chromedp.Action {
-	return chromedp.Poll(fmt.Sprintf(`!document.querySelector(%s)`, strconv.Quote(selector)), nil)
+	js := fmt.Sprintf(`!document.querySelector(%s)`, strconv.Quote(selector))
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			var gone bool
+			// A page that is being left answers with an error.
+			if err := chromedp.Evaluate(js, &gone).Do(ctx); err == nil && gone {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("there is still a %s: %w", selector, ctx.Err())
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
 }
 
 // keys types on the page as it is, wherever the focus is.

@@ -18,6 +18,8 @@ const chatsAtOnce = 40
 type inboxPage struct {
 	List   chatList
 	Thread *thread
+	// Panel is what is known of the thread's client, nil when nobody asked.
+	Panel *panel
 }
 
 // chatList is the list of chats, or what was found.

@@ -11,6 +11,7 @@ func (p *pages) inbox(mux *http.ServeMux) {
 	for path, show := range map[string]http.HandlerFunc{
 		"/inbox":                           p.showInbox,
 		"/inbox/{chat}":                    p.showChat,
+		"/inbox/{chat}/client":             p.showPanel,
 		"/inbox/{chat}/head":               p.showHead,
 		"/inbox/{chat}/notes":              p.showNotes,
 		"/inbox/{chat}/scheduled":          p.showScheduled,
@@ -35,8 +36,14 @@ func (p *pages) inbox(mux *http.ServeMux) {
 		{"scheduled/{scheduled}/cancel", "scheduled.cancel", p.chatForm(p.cancelScheduled)},
 		{"messages/{message}/edit", "message.edit", p.chatForm(p.edit)},
 		{"messages/{message}/react", "message.react", p.chatForm(p.react)},
+		{"client/profile", "", p.panelForm(p.panelProfile)},
+		{"client/contacts", "", p.panelForm(p.panelContact)},
+		{"client/contacts/{contact}", "", p.panelForm(p.panelContactOf)},
+		{"client/merge", "", p.panelForm(p.panelMerge)},
+		{"client/block", "", p.panelForm(p.panelBlock)},
 		{"messages/{message}/undo", "message.undo", p.chatForm(p.undo)},
 	} {
 		mux.Handle("POST /inbox/{chat}/"+form.path, p.change(inbox.Agent, form.action, form.do))
 	}
+	mux.Handle("POST /inbox/{chat}/client/erase", p.change(inbox.Admin, "", p.erase))
 }

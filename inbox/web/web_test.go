@@ -42,7 +42,7 @@ func TestTexts(t *testing.T) {
 	used := []string{
 		"login.title", "login.welcome", "invite.title", "inbox.title", "error.internal", "page.not_found", "chat.not_found",
 		"message.not_found", "message.no_html", "reply.broken", "reply.too_many_files", "error.role_agent", "deliveries.title",
-		"status.snoozed", "status.closed", "time.missing", "template.missing",
+		"panel.move_to", "panel.erase_name", "done.client_erased", "status.snoozed", "status.closed", "time.missing", "template.missing",
 	}
 	for _, m := range regexp.MustCompile(`\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
 		used = append(used, m[1])
@@ -58,6 +58,9 @@ func TestTexts(t *testing.T) {
 	}
 	for _, p := range presets(time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), time.UTC) {
 		used = append(used, p.Text)
+	}
+	for _, why := range []string{"new", "member", "identity", "phone", "email", "username", "token", "unproven", "other"} {
+		used = append(used, "routed."+why)
 	}
 	for _, why := range []string{"token", "thread", "address", "phone"} {
 		used = append(used, "link."+why)

@@ -27,7 +27,7 @@ export function startKeys() {
     const menu = document.querySelector(`[data-menu=${name}]`);
     if (!menu) return;
     menu.open = true;
-    menu.querySelector("form button, form input")?.focus();
+    menu.querySelector("form button")?.focus();
   }
 
   document.addEventListener("keydown", (event) => {
@@ -63,6 +63,9 @@ export function startKeys() {
         break;
       case "h":
         open("snooze");
+        break;
+      case "c":
+        document.querySelector("[data-client]")?.click();
         break;
       case "a":
         open("assign");
