@@ -190,7 +190,7 @@ func (p *pages) panelProfile(r *http.Request, client int64) error {
 func (p *pages) panelContact(r *http.Request, client int64) error {
 	c, err := desk.TidyContact(store.NewContact{Type: inbox.ContactType(r.PostFormValue("type")), Value: r.PostFormValue("value")}, "")
 	if err == nil {
-		_, err = p.Desk.Store.AddContact(r.Context(), tenantOf(r), access.From(r.Context()).Actor, client, c)
+		_, err = p.Desk.Store.AddContact(r.Context(), tenantOf(r), access.From(r.Context()).Actor, client, c, "")
 	}
 	return err
 }
