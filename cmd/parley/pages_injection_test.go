@@ -92,7 +92,10 @@ func TestInjectionByTelegram(t *testing.T) {
 	for i, e := range evil() {
 		who := o.telegram.AddPerson(fmt.Sprint("evil", i), sandbox.PersonOptions{FirstName: e, LastName: e, Username: "evil" + fmt.Sprint(i)})
 		for _, p := range []sandbox.Post{
-			{Text: e}, {Text: e, ForwardFrom: e}, {Contact: &[2]string{"4915112345678", e}}, {Poll: []string{e, e, e}},
+			{Text: e},
+			{Text: e, ForwardFrom: e},
+			{Contact: &[2]string{"4915112345678", e}},
+			{Poll: []string{e, e, e}},
 			{Location: &[2]float64{1, 2}, Venue: &[2]string{e, e}},
 			{Kind: "document", File: &sandbox.File{Name: e + ".html", MIME: "text/html", Content: []byte(e)}, Text: e},
 		} {

@@ -100,19 +100,9 @@ func (p *pages) chatForm(f func(r *http.Request, chat int64) error) func(http.Re
 		case isFragment(r):
 			w.WriteHeader(http.StatusNoContent)
 		default:
-			http.Redirect(w, r, back(r, id), http.StatusSeeOther) //nolint:gosec // a path of ours
+			http.Redirect(w, r, "/inbox/"+decimal(id), http.StatusSeeOther)
 		}
 	}
-}
-
-// back is the page that a form of a chat came from: the chat, or its client's
-// panel.
-func back(r *http.Request, chat int64) string {
-	to := "/inbox/" + strconv.FormatInt(chat, 10)
-	if r.PostFormValue("from") == "client" {
-		to += "/client"
-	}
-	return to
 }
 
 // setStatus closes, opens or snoozes a chat.

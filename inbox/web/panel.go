@@ -69,7 +69,7 @@ func (p *pages) panel(r *http.Request, chat inbox.Chat) (out panel, err error) {
 		Known: clientForm(c).Fields, Edit: clientForm(c), Types: contactTypes(),
 	}
 	out.Edit.Action = "/inbox/" + decimal(chat.ID) + "/client/profile"
-	out.Edit.Hidden = []pair{{"version", decimal(c.Version)}, {"from", "client"}}
+	out.Edit.Hidden = []pair{{"version", decimal(c.Version)}}
 	found, err := p.Desk.Store.Suggestions(r.Context(), tenant, c.ID)
 	if err != nil {
 		return out, err
