@@ -52,7 +52,7 @@ func openAll(t testing.TB, m *email.Mailbox, raw json.RawMessage, ref string, si
 // opened, with the mail's bytes in memory once. It is not parallel: it counts what
 // the process allocates.
 func TestLargeMailIsOneCopy(t *testing.T) {
-	const size = 8 << 20
+	const size = 4 << 20
 	m, raw := newMailbox(t, nil, direct), large(t, size)
 	allocated := func(do func()) uint64 {
 		var before, after runtime.MemStats
