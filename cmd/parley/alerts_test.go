@@ -153,7 +153,7 @@ func TestAlerts(t *testing.T) {
 // openPage logs in and follows what happens, as the inbox does, until leave.
 func openPage(t *testing.T, p *program) (leave func()) {
 	t.Helper()
-	res, err := http.Post(p.Pages+"/api/v1/session", "application/json", strings.NewReader(`{"email":"ann@example.com","password":"correct horse battery"}`)) //nolint:noctx // a test's
+	res, err := http.Post(p.Pages+"/api/v1/session", "application/json", strings.NewReader(`{"email":"ann@example.com","password":"correct horse battery"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func openPage(t *testing.T, p *program) (leave func()) {
 	for _, c := range res.Cookies() {
 		req.AddCookie(c)
 	}
-	stream, err := http.DefaultClient.Do(req)
+	stream, err := http.DefaultClient.Do(req) //nolint:bodyclose // leave does
 	if err != nil {
 		t.Fatal(err)
 	}

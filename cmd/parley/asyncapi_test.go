@@ -144,11 +144,10 @@ func (d *busDocument) check(t *testing.T, subject string, header nats.Header, da
 	return c.name
 }
 
-// notInThisRun are documented and not brought about below; each is seen in a test of
-// its own.
+// notInThisRun are documented and not brought about below.
 var notInThisRun = map[string]string{
-	"messageDelayed":   "mail servers say so: inbox/router",
-	"attachmentFailed": "takes a provider that has lost the file: inbox/media",
+	"messageDelayed":   "a mail server says so; see TestDelayedChangesOnlyTheWords",
+	"attachmentFailed": "takes a provider that has lost the file; see inbox/media",
 }
 
 // TestAsyncAPI lets everything happen that is documented, and holds what was

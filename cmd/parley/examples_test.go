@@ -41,7 +41,7 @@ var (
 // examplesOf are a page's examples: each piece of shell with the answer behind it.
 func examplesOf(t *testing.T, page string) (list []example) {
 	t.Helper()
-	text, err := os.ReadFile(page) //nolint:gosec // of this repository
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestExamplesOfTheAPI(t *testing.T) {
 	bash.Env = append(os.Environ(), "PARLEY="+p.Pages, "HOOK="+receiver.URL, "EMAIL=ann@example.com", "PASSWORD=correct horse battery")
 	said, err := bash.CombinedOutput()
 	for i, e := range list {
-		out, missing := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.out", i))) //nolint:gosec // ours
+		out, missing := os.ReadFile(filepath.Join(dir, fmt.Sprintf("%d.out", i)))
 		if missing != nil {
 			break
 		}
@@ -259,7 +259,7 @@ func annJoins(t *testing.T, told *notice) {
 	_, link, _ := strings.Cut(told.String(), "\n  http://")
 	base, invitation, _ := strings.Cut(strings.TrimSpace(link), "/invite#")
 	joining := `{"invitation":"` + invitation + `","name":"Ann","email":"ann@example.com","password":"correct horse battery"}`
-	res, err := http.Post("http://"+base+"/api/v1/invitations/accept", "application/json", strings.NewReader(joining)) //nolint:noctx // a test's
+	res, err := http.Post("http://"+base+"/api/v1/invitations/accept", "application/json", strings.NewReader(joining))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,7 +91,7 @@ func TestJourneyOfAMessage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Desk.Bus.EraseFrame(t.Context(), in.Bus.Partition, uint64(in.Bus.Seq)); err != nil { //nolint:gosec // a sequence
+	if err := p.Desk.Bus.EraseFrame(t.Context(), in.Bus.Partition, uint64(in.Bus.Seq)); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Desk.Bus.PurgeFacts(t.Context(), tenant.ID, 1); err != nil {
