@@ -37,6 +37,12 @@ func (db *DB) Draft(ctx context.Context, tenant events.TenantID, chat, user int6
 	return d, nil
 }
 
+// clearDraft removes what a user has begun to write in a chat: it is said.
+func clearDraft(ctx context.Context, tx pgx.Tx, chat, user int64) error {
+	_, err := tx.Exec(ctx, "DELETE FROM parley_drafts WHERE chat_id = $1 AND user_id = $2", chat, user)
+	return err
+}
+
 // PutDraft keeps what a user has begun to write in d.ChatID, instead of what was
 // kept before; an empty text removes it.
 func (db *DB) PutDraft(ctx context.Context, tenant events.TenantID, user int64, d inbox.Draft) error {
@@ -51,8 +57,7 @@ func (db *DB) PutDraft(ctx context.Context, tenant events.TenantID, user int64, 
 			return err
 		}
 		if d.Text == "" {
-			_, err := tx.Exec(ctx, "DELETE FROM parley_drafts WHERE chat_id = $1 AND user_id = $2", d.ChatID, user)
-			return err
+			return clearDraft(ctx, tx, d.ChatID, user)
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO parley_drafts (chat_id, user_id, text, channel_id, reply_to) VALUES ($1, $2, $3, nullif($4, '')::uuid, nullif($5, 0))
 			ON CONFLICT (chat_id, user_id) DO UPDATE

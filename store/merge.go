@@ -27,6 +27,7 @@ type merged struct {
 	Made     [][2]string `json:"made"`
 	Contacts []int64     `json:"contacts"`
 	Members  []string    `json:"members"`
+	mergedChatRows
 	// From is what the client that went was like, Before the other, Filled what
 	// the merge filled in there.
 	From   clientFields `json:"from"`
@@ -189,8 +190,15 @@ func mergeClients(ctx context.Context, tx pgx.Tx, by inbox.Actor, into, from int
 		return m, err
 	}
 	var moved merged
+	anchors, err := noteAnchors(ctx, tx, p)
+	if err != nil {
+		return m, fmt.Errorf("notes: %w", err)
+	}
 	if m.Messages, err = moveMessages(ctx, tx, p, m.ID); err != nil {
 		return m, fmt.Errorf("messages: %w", err)
+	}
+	if err := moveChatRows(ctx, tx, p, anchors, &moved.mergedChatRows); err != nil {
+		return m, fmt.Errorf("what else is in the chat: %w", err)
 	}
 	rows, _ := tx.Query(ctx, `
 		UPDATE crm_chat_members SET chat_id = $1, client_id = CASE WHEN client_id = $4 THEN $3::integer ELSE client_id END, updated_at = now()

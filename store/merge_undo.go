@@ -64,6 +64,9 @@ func unmergeClients(ctx context.Context, tx pgx.Tx, by inbox.Actor, from int64) 
 	if m.Messages, err = returnMessages(ctx, tx, p, m, &moved); err != nil {
 		return m, fmt.Errorf("messages: %w", err)
 	}
+	if err := returnChatRows(ctx, tx, p, &moved.mergedChatRows); err != nil {
+		return m, fmt.Errorf("what else is in the chat: %w", err)
+	}
 	if m.Identities, m.Contacts, err = returnNames(ctx, tx, p, &moved); err != nil {
 		return m, fmt.Errorf("names: %w", err)
 	}

@@ -45,9 +45,10 @@ SELECT c.message_id, c.channel_id::text, coalesce(ch.name, ''), min(c.accepted_a
   LEFT JOIN parley_channels ch ON ch.id = c.channel_id
  WHERE c.message_id = ANY ($1::bigint[]) GROUP BY 1, 2, 3 ORDER BY 1, 4`
 	sqlLinks = `
-SELECT l.message_id, l.chat_id, btrim(concat_ws(' ', cl.first_name, cl.last_name)), l.why
-  FROM parley_links l JOIN crm_chats c ON c.id = l.chat_id JOIN crm_clients cl ON cl.id = c.client_id
- WHERE l.message_id = ANY ($1::bigint[]) ORDER BY 1, 2, 4`
+SELECT DISTINCT l.message_id, c.id, btrim(concat_ws(' ', cl.first_name, cl.last_name)), l.why
+  FROM parley_links l JOIN crm_chats was ON was.id = l.chat_id JOIN crm_chats c ON c.id = coalesce(was.merged_into, was.id)
+  JOIN crm_clients cl ON cl.id = c.client_id JOIN crm_chat_messages m ON m.id = l.message_id
+ WHERE l.message_id = ANY ($1::bigint[]) AND m.chat_id <> c.id ORDER BY 1, 2, 4`
 )
 
 // complete fills in the messages' reactions, earlier texts, other ways and links,

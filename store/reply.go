@@ -73,7 +73,8 @@ type Missed struct {
 }
 
 // Reply stores a reply and queues its delivery, in one transaction. The fact
-// (message, queued) goes with it, and what the agent has seen counts as read.
+// (message, queued) goes with it, what the agent has seen counts as read, and
+// their draft in that chat is gone.
 // With a key that was used before for the same reply it changes nothing and
 // returns the first one's message.
 //
@@ -89,8 +90,10 @@ func (db *DB) Reply(ctx context.Context, r Reply) (m inbox.Message, err error) {
 	// chat may be another one, so that no lock came between.
 	for range 2 {
 		err = db.inTenant(ctx, r.Tenant, func(tx pgx.Tx) error {
-			m, err = reply(ctx, tx, r)
-			return err
+			if m, err = reply(ctx, tx, r); err != nil {
+				return err
+			}
+			return clearDraft(ctx, tx, r.Chat, r.User)
 		})
 		if r.Key == "" || !violates(err, "parley_messages_idempotency") {
 			break

@@ -92,6 +92,9 @@ func (db *DB) Schedule(ctx context.Context, n NewScheduled) (s inbox.Scheduled, 
 		if err != nil {
 			return err
 		}
+		if err := clearDraft(ctx, tx, n.Chat, n.User); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `INSERT INTO parley_scheduled_files (scheduled_id, upload_id)
 			SELECT DISTINCT $1::bigint, u::integer FROM unnest($2::bigint[]) u`, id, append([]int64{}, n.Uploads...)); err != nil {
 			return err

@@ -154,7 +154,7 @@ func TestMergesOfMergesNest(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	w.register()
-	w.store(w.text(1, 1, "a"), w.text(2, 1, "b"), w.text(3, 1, "c"))
+	w.store(at(1, w.text(1, 1, "a")), at(2, w.text(2, 1, "b")), at(3, w.text(3, 1, "c")))
 	a, _ := w.clientOf("1")
 	b, chatB := w.clientOf("2")
 	c, chatC := w.clientOf("3")
