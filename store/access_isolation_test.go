@@ -181,6 +181,18 @@ func reaches() map[string]func(f *foreign) {
 				f.none("Clients", 0, err)
 			}
 		},
+		"ContactOwners": func(f *foreign) {
+			l, err := f.db.ContactOwners(f.Context(), f.tenant, []store.NewContact{{Type: inbox.ContactTelegram, Value: "7"}, {Type: inbox.ContactEmail, Value: f.email}})
+			f.none("ContactOwners", int(l[0]+l[1]), err)
+		},
+		"ClientsOfKeys": func(f *foreign) {
+			l, err := f.db.ClientsOfKeys(f.Context(), f.tenant, []string{"key"})
+			f.none("ClientsOfKeys", int(l[0]), err)
+		},
+		"FillClient": func(f *foreign) {
+			_, err := f.db.FillClient(f.Context(), f.tenant, by, f.client, store.ClientChange{LastName: new("taken")}, nil)
+			f.missing("FillClient", err)
+		},
 		"ChangeClient": func(f *foreign) {
 			_, err := f.db.ChangeClient(f.Context(), f.tenant, by, f.client, 0, store.ClientChange{FirstName: new("taken")})
 			f.missing("ChangeClient", err)

@@ -38,9 +38,8 @@ func noteByID(ctx context.Context, tx pgx.Tx, id int64) (inbox.Note, error) {
 	return n, err
 }
 
-// Notes lists a chat's notes, and those of chats that were merged into it when
-// notes did not move along yet, the
-// newest first, before a note's id (0: from the newest).
+// Notes lists a chat's notes, and those that an older version left in chats that
+// were merged into it, the newest first, before a note's id (0: from the newest).
 func (db *DB) Notes(ctx context.Context, tenant events.TenantID, chat, before int64, limit int) (list []inbox.Note, err error) {
 	if err := errors.Join(validTenant(tenant), validChat(chat)); err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ import (
 func chatsCmd(a *app) *cobra.Command {
 	var limit int
 	var unread bool
-	var cursor string
+	var cursor, filter, label string
 	cmd := &cobra.Command{
 		Use:   "chats",
 		Short: "List chats, the last active first",
@@ -36,6 +36,26 @@ func chatsCmd(a *app) *cobra.Command {
 			if unread {
 				query.Set("unread", "true")
 			}
+			switch filter {
+			case "":
+			case "mine":
+				query.Set("assignee", "me")
+			case "unassigned":
+				query.Set("assignee", "none")
+			case "unread":
+				query.Set("unread", "true")
+			case string(inbox.ChatOpen), string(inbox.ChatSnoozed), string(inbox.ChatClosed):
+				query.Set("status", filter)
+			default:
+				return &usageError{cmd, errorf("--filter is mine, unassigned, open, snoozed, closed or unread")}
+			}
+			if label != "" {
+				l, err := findLabel(cmd, c, label)
+				if err != nil {
+					return err
+				}
+				query.Set("label", strconv.FormatInt(l.ID, 10))
+			}
 			if cursor != "" {
 				query.Set("cursor", cursor)
 			}
@@ -46,21 +66,23 @@ func chatsCmd(a *app) *cobra.Command {
 			if a.json {
 				return printJSON(cmd.OutOrStdout(), page)
 			}
-			return printChats(cmd, c, page, unread)
+			return printChats(cmd, c, page, len(query) > 1)
 		},
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "how many, at most "+strconv.Itoa(store.MaxChats))
 	cmd.Flags().BoolVar(&unread, "unread", false, "only chats with unread messages")
+	cmd.Flags().StringVar(&filter, "filter", "", "only chats that are mine, unassigned, open, snoozed, closed or unread")
+	cmd.Flags().StringVar(&label, "label", "", "only chats with this label")
 	cmd.Flags().StringVar(&cursor, "cursor", "", "where an earlier page ended")
 	return cmd
 }
 
-func printChats(cmd *cobra.Command, c *client, page api.List[inbox.Chat], unread bool) error {
+func printChats(cmd *cobra.Command, c *client, page api.List[inbox.Chat], filtered bool) error {
 	out := cmd.OutOrStdout()
 	if len(page.Items) == 0 {
 		words := "No chats yet. A chat begins when a client writes on a connected channel."
-		if unread {
-			words = "No unread messages."
+		if filtered {
+			words = "No such chats."
 		}
 		_, err := fmt.Fprintln(out, words)
 		return err
@@ -88,7 +110,11 @@ func printChats(cmd *cobra.Command, c *client, page api.List[inbox.Chat], unread
 		return err
 	}
 	if page.Next != "" {
-		_, err := fmt.Fprintf(out, "More: parley chats --cursor %s\n", page.Next)
+		same := "parley chats"
+		if filtered {
+			same = "the same with"
+		}
+		_, err := fmt.Fprintf(out, "More: %s --cursor %s\n", same, page.Next)
 		return err
 	}
 	return nil
@@ -100,7 +126,9 @@ func clientName(c inbox.Client) string {
 
 func chatCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{Use: "chat", Short: "Show, answer and follow chats"}
-	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatStartCmd(a), chatUndoCmd(a), chatScheduledCmd(a), chatReadCmd(a), chatTailCmd(a), chatFilesCmd(a))
+	cmd.AddCommand(chatShowCmd(a), chatReplyCmd(a), chatStartCmd(a), chatUndoCmd(a), chatScheduledCmd(a), chatReadCmd(a), chatTailCmd(a), chatFilesCmd(a),
+		chatAssignCmd(a), chatSnoozeCmd(a), chatStatusCmd(a, "close", inbox.ChatClosed, "Close a chat; the client's next message opens it again"),
+		chatStatusCmd(a, "open", inbox.ChatOpen, "Open a chat again"), chatLabelCmd(a), chatNoteCmd(a))
 	return cmd
 }
 

@@ -12,8 +12,8 @@ import (
 )
 
 func clientCmd(a *app) *cobra.Command {
-	cmd := &cobra.Command{Use: "client", Short: "Say who is who"}
-	cmd.AddCommand(clientMergeCmd(a), clientUnmergeCmd(a), clientSuggestionsCmd(a), clientBlockCmd(a, "block", "Ignore what CLIENT writes"), clientBlockCmd(a, "unblock", "Listen to CLIENT again"), clientEraseCmd(a))
+	cmd := &cobra.Command{Use: "client", Short: "Say who is who, and what is known of them"}
+	cmd.AddCommand(clientListCmd(a), clientShowCmd(a), clientAddCmd(a), clientEditCmd(a), clientDeleteCmd(a), clientExportCmd(a), clientImportCmd(a), clientMergeCmd(a), clientUnmergeCmd(a), clientSuggestionsCmd(a), clientBlockCmd(a, "block", "Ignore what CLIENT writes"), clientBlockCmd(a, "unblock", "Listen to CLIENT again"), clientEraseCmd(a))
 	return cmd
 }
 

@@ -77,6 +77,7 @@ func rules() map[string]operationRule {
 		"change-note": allow(inbox.Agent, access.WriteChats), "delete-note": allow(inbox.Agent, access.WriteChats),
 		"get-draft": allow(inbox.Agent, access.ReadChats), "put-draft": allow(inbox.Agent, access.WriteChats),
 		"list-clients": allow(inbox.ReadOnly, access.ReadChats), "get-client": allow(inbox.ReadOnly, access.ReadChats),
+		"export-client": allow(inbox.Admin, access.ReadChats), "import-clients": allow(inbox.Admin, access.WriteChats),
 		"add-client": allow(inbox.Agent, access.WriteChats), "change-client": allow(inbox.Agent, access.WriteChats),
 		"delete-client": allow(inbox.Admin, access.WriteChats), "add-contact": allow(inbox.Agent, access.WriteChats),
 		"change-contact": allow(inbox.Agent, access.WriteChats), "remove-contact": allow(inbox.Agent, access.WriteChats),

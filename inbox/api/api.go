@@ -101,6 +101,8 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.notes(h)
 	a.drafts(h)
 	a.clients(h)
+	a.clientExports(h)
+	a.clientImports(h)
 	a.messages(h)
 	a.journeys(h)
 	a.alerts(h)

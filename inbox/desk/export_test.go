@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"io"
 	"strconv"
 	"time"
 )
@@ -17,3 +18,12 @@ func Sign(id, at, body string, secrets ...string) string {
 
 // WebhookWaits are the waits between tries.
 func WebhookWaits() []time.Duration { return webhookWaits() }
+
+// ReadImport reads a file of clients: its lines' numbers and cells.
+func ReadImport(r io.Reader) (lines []int, cells []map[string]string, err error) {
+	rows, err := readImport(r)
+	for _, row := range rows {
+		lines, cells = append(lines, row.line), append(cells, row.cells)
+	}
+	return lines, cells, err
+}
