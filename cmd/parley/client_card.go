@@ -149,6 +149,7 @@ func clientListCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list [WORDS]", Short: "Search clients, or list them, the newest first",
 		Long: "Finds clients by parts of names, numbers and addresses, all of which occur; or by a whole contact.",
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			if len(args) > 0 {

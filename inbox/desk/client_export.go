@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
 
 	"parley/events"
 	"parley/inbox"
@@ -20,7 +19,6 @@ type ClientExport struct {
 	desk   *Desk
 	tenant events.TenantID
 	card   inbox.ClientCard
-	at     time.Time
 }
 
 // exportPage is how many messages or notes are read at a time.
@@ -38,7 +36,7 @@ func (d *Desk) ExportClient(ctx context.Context, tenant events.TenantID, by inbo
 	}); err != nil {
 		return nil, err
 	}
-	return &ClientExport{desk: d, tenant: tenant, card: card, at: time.Now()}, nil
+	return &ClientExport{desk: d, tenant: tenant, card: card}, nil
 }
 
 // Name is a name for the file.
@@ -90,7 +88,8 @@ func (e *ClientExport) chat(ctx context.Context, z *zip.Writer) error {
 }
 
 func (e *ClientExport) create(z *zip.Writer, name string, method uint16) (io.Writer, error) {
-	return z.CreateHeader(&zip.FileHeader{Name: name, Method: method, Modified: e.at})
+	// The same data is the same archive, whenever it is made.
+	return z.CreateHeader(&zip.FileHeader{Name: name, Method: method, Modified: e.card.UpdatedAt})
 }
 
 func (e *ClientExport) one(z *zip.Writer, name string, v any) error {
