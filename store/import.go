@@ -86,7 +86,7 @@ func (db *DB) FillClient(ctx context.Context, tenant events.TenantID, by inbox.A
 		changed = true
 	}
 	for _, c := range missing {
-		if _, err := db.AddContact(ctx, tenant, by, id, c); err != nil {
+		if _, err := db.AddContact(ctx, tenant, by, id, c, ""); err != nil {
 			return changed, err
 		}
 		changed = true
