@@ -107,7 +107,7 @@ func (w *publicWorld) readings(tw *tenantWorld) map[string]string {
 	all := map[string]string{}
 	for id, op := range operations() {
 		rule := api.Rules()[id]
-		if op.Method != http.MethodGet || rule.Operator || rule.Public || id == "stream" || id == "download-thumbnail" || id == "export-audit-log" {
+		if op.Method != http.MethodGet || rule.Operator || rule.Public || id == "stream" || id == "download-thumbnail" || id == "export-audit-log" || id == "export-client" {
 			continue
 		}
 		query := ""
