@@ -140,12 +140,13 @@ func who(op *huma.Operation) string {
 }
 
 func bodyOf(schemas huma.Registry, content map[string]*huma.MediaType) *pageBody {
-	for _, kind := range slices.Sorted(maps.Keys(content)) {
-		b := &pageBody{Type: kind}
-		if s := content[kind].Schema; s != nil {
-			b.Fields = fieldsOf(schemas, s, "", 0)
-		}
-		return b
+	kinds := slices.Sorted(maps.Keys(content))
+	if len(kinds) == 0 {
+		return nil
 	}
-	return nil
+	b := &pageBody{Type: kinds[0]}
+	if s := content[kinds[0]].Schema; s != nil {
+		b.Fields = fieldsOf(schemas, s, "", 0)
+	}
+	return b
 }

@@ -198,17 +198,18 @@ func example(schemas huma.Registry, op *huma.Operation, url string) string {
 
 // sampleBody is empty for what is no JSON.
 func sampleBody(schemas huma.Registry, content map[string]*huma.MediaType) (text, kind string) {
-	for _, kind := range slices.Sorted(maps.Keys(content)) {
-		if kind != "application/json" || content[kind].Schema == nil {
-			return "", kind
-		}
-		var out strings.Builder
-		enc := json.NewEncoder(&out)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(sample(schemas, content[kind].Schema, 0)); err != nil {
-			return "", kind
-		}
-		return strings.ReplaceAll(strings.TrimSpace(out.String()), "'", `'\''`), kind
+	kinds := slices.Sorted(maps.Keys(content))
+	if len(kinds) == 0 {
+		return "", "application/octet-stream"
 	}
-	return "", "application/octet-stream"
+	if kind = kinds[0]; kind != "application/json" || content[kind].Schema == nil {
+		return "", kind
+	}
+	var out strings.Builder
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(sample(schemas, content[kind].Schema, 0)); err != nil {
+		return "", kind
+	}
+	return strings.ReplaceAll(strings.TrimSpace(out.String()), "'", `'\''`), kind
 }
