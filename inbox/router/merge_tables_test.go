@@ -44,6 +44,7 @@ func fates() map[string]fate {
 		"parley_merges.from_id":             {},
 		"parley_words_stale.client_id":      {}, // a queue
 		"parley_webhook_deliveries.chat_id": {}, // what was told then
+		"parley_alerts.chat_id":             {}, // what somebody was to be told then
 		"parley_facts.chat_id":              {outlives: "the fact of the erasure itself names the client by number"},
 		"parley_facts.chat_ids":             {outlives: "emptied; ids are counted"},
 		"parley_client_words.id":            {}, // the search, of the client and gone with them
