@@ -112,9 +112,14 @@ func (n ClientChange) Lacking(c inbox.ClientCard, contacts []NewContact) (fill C
 		had   string
 		to    **string
 	}{
-		{n.LastName, c.LastName, &fill.LastName}, {n.MiddleName, c.MiddleName, &fill.MiddleName},
-		{n.Phone, c.Phone, &fill.Phone}, {n.Email, c.Email, &fill.Email}, {n.Address, c.Address, &fill.Address},
-		{n.DateOfBirth, c.DateOfBirth, &fill.DateOfBirth}, {n.Gender, c.Gender, &fill.Gender}, {n.PIN, c.PIN, &fill.PIN},
+		{n.LastName, c.LastName, &fill.LastName},
+		{n.MiddleName, c.MiddleName, &fill.MiddleName},
+		{n.Phone, c.Phone, &fill.Phone},
+		{n.Email, c.Email, &fill.Email},
+		{n.Address, c.Address, &fill.Address},
+		{n.DateOfBirth, c.DateOfBirth, &fill.DateOfBirth},
+		{n.Gender, c.Gender, &fill.Gender},
+		{n.PIN, c.PIN, &fill.PIN},
 		{n.Comments, c.Comments, &fill.Comments},
 	} {
 		if f.given != nil && *f.given != "" && f.had == "" {

@@ -120,8 +120,13 @@ func printCard(out io.Writer, c inbox.ClientCard) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Client %d: %s\n", c.ID, oneLine(strings.Join(strings.Fields(c.FirstName+" "+c.MiddleName+" "+c.LastName), " "), 0))
 	for _, field := range [][2]string{
-		{"phone", c.Phone}, {"email", c.Email}, {"address", c.Address}, {"born", c.DateOfBirth}, {"gender", c.Gender},
-		{"tax number", c.PIN}, {"comments", c.Comments},
+		{"phone", c.Phone},
+		{"email", c.Email},
+		{"address", c.Address},
+		{"born", c.DateOfBirth},
+		{"gender", c.Gender},
+		{"tax number", c.PIN},
+		{"comments", c.Comments},
 	} {
 		if field[1] != "" {
 			fmt.Fprintf(&b, "  %s: %s\n", field[0], oneLine(field[1], 0))

@@ -39,7 +39,7 @@ func startPlayground(t *testing.T) playground {
 		}
 		return strings.TrimSuffix(m[1], ":")
 	}
-	password, err := os.ReadFile(filepath.Join(dir, "demo-password")) //nolint:gosec // the test's own
+	password, err := os.ReadFile(filepath.Join(dir, "demo-password"))
 	if err != nil {
 		t.Fatal(err)
 	}

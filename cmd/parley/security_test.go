@@ -18,7 +18,7 @@ func TestSecurityPageNamesTests(t *testing.T) {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}
-		data, err := os.ReadFile(path) //nolint:gosec // our own
+		data, err := os.ReadFile(path)
 		tests.Write(data)
 		return err
 	})

@@ -85,7 +85,7 @@ func (w *world) naming(column string, client, chat int64) int64 {
 	if name == "chat_ids" {
 		test = "$1 = ANY (chat_ids)"
 	}
-	return storetest.Int(w.t, w.url, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", table, test), id) //nolint:gosec // names from the catalog
+	return storetest.Int(w.t, w.url, fmt.Sprintf("SELECT count(*) FROM %s WHERE %s", table, test), id)
 }
 
 func TestEveryTableKnowsWhatAMergeIs(t *testing.T) {
