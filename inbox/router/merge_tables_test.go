@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"parley/inbox"
 	"parley/store/storetest"
 )
@@ -53,24 +51,16 @@ func fates() map[string]fate {
 }
 
 // clientColumns are the columns that name a client or a chat, from the catalog.
-func clientColumns(t *testing.T, url string) (list []string) {
+func clientColumns(t *testing.T, url string) []string {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close(t.Context()) }()
-	rows, _ := conn.Query(t.Context(), `
-		SELECT c.relname || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+	t.Helper()
+	return strings.Fields(storetest.Text(t, url, `
+		SELECT string_agg(c.relname || '.' || a.attname, ' ' ORDER BY c.relname, a.attname)
+		  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
 		 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT a.attisdropped AND a.attnum > 0
 		   AND (a.attname IN ('client_id', 'chat_id', 'chat_ids', 'into_id', 'from_id', 'merged_into', 'to_chat', 'to_client')
 		        OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey)
-		                      AND a.attname <> 'tenant_id' AND k.confrelid IN ('crm_clients'::regclass, 'crm_chats'::regclass)))
-		 ORDER BY 1`)
-	if list, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		t.Fatal(err)
-	}
-	return list
+		                      AND a.attname <> 'tenant_id' AND k.confrelid IN ('crm_clients'::regclass, 'crm_chats'::regclass)))`))
 }
 
 // naming counts the rows of a column that name a client or a chat.
