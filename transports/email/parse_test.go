@@ -106,7 +106,7 @@ func TestKeepIsLossless(t *testing.T) {
 	}
 }
 
-// TestBudgets wants mails beyond each budget to be shown as such, quickly.
+// TestBudgets wants mails beyond each budget to be shown as such.
 func TestBudgets(t *testing.T) {
 	m := testMailbox(t)
 	parts := "Content-Type: multipart/mixed; boundary=b\n\n" + strings.Repeat("--b\n\nx\n", maxParts+10) + "--b--\n"
@@ -144,11 +144,8 @@ func TestBudgets(t *testing.T) {
 		"charsets of a parameter": {"Content-Type: text/plain" + strings.Repeat("; x=\xFFa; y=\xFFb", 9000) + "\n\nbody\n", func(c *events.Content, _ []string) bool { return c.Text == "body" }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
+			// What takes quadratic time does not end before the whole run's limit.
 			evs := m.read(envelope{Folder: inbox}, []byte(c.mail))
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("took %v", took)
-			}
 			if len(evs) != 1 || evs[0].Kind != events.Message || !c.want(evs[0].Content, evs[0].Notes) {
 				t.Errorf("%d events; %v, notes %v", len(evs), evs[0].Content.Mail.Unreadable, evs[0].Notes)
 			}
