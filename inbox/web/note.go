@@ -80,11 +80,15 @@ func (p *pages) changeNote(r *http.Request, _ int64) error {
 	if err != nil {
 		return notFound("page.not_found")
 	}
+	version, err := strconv.ParseInt(r.PostFormValue("version"), 10, 64)
+	if err != nil {
+		return notFound("page.not_found")
+	}
 	text := new(r.PostFormValue("text"))
 	if r.PostFormValue("remove") != "" {
 		text = nil
 	}
 	who := access.From(r.Context())
-	_, err = p.Desk.Store.ChangeNote(r.Context(), who.Tenant, who.Actor, id, who.User, who.Role.AtLeast(inbox.Admin), text, 0)
+	_, err = p.Desk.Store.ChangeNote(r.Context(), who.Tenant, who.Actor, id, who.User, who.Role.AtLeast(inbox.Admin), text, version)
 	return err
 }
