@@ -76,6 +76,7 @@ var valid = map[string]string{
 	"invite":                `{"email":"spy@example.com","role":"agent"}`,
 	"add-token":             `{"name":"spy","role":"agent","scopes":["chats:read"]}`,
 	"upload":                `some bytes`,
+	"import-clients":        "first_name,email\nSpy,spy@example.com\n",
 	"add-template":          `{"name":"Other","text":"Hello {{first_name|there}}"}`,
 	"change-template":       `{"text":"changed"}`,
 	"preview":               `{"text":"Hello"}`,
