@@ -21,7 +21,7 @@ func TestOperatorIsInTheAuditLog(t *testing.T) {
 	}
 	dir := dataFolder(t)
 	_, address := startTelegram(t)
-	start(t, Config{DataDir: dir}).connect(t, address)
+	start(t, shared(t, Config{DataDir: dir})).connect(t, address)
 	parley(t, dir, "channel", "pause", "Sandbox")
 	var page struct{ Items []store.AuditEntry }
 	if err := json.Unmarshal([]byte(parley(t, dir, "audit-log", "list", "--json", "--limit", "1")), &page); err != nil {

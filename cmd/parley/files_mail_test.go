@@ -36,7 +36,7 @@ func startWithMail(t *testing.T) (p *program, dir string, office *sandbox.Mail) 
 	}
 	t.Cleanup(func() { _ = office.Close() })
 	dir = dataFolder(t)
-	p = start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"})
+	p = start(t, shared(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"}))
 	tenant, err := p.Desk.Tenant(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)

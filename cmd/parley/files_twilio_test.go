@@ -107,7 +107,7 @@ func startWithTwilio(t *testing.T) (p *program, dir string, twilio *sandbox.Twil
 		t.Fatal(err)
 	}
 	dir = dataFolder(t)
-	p = start(t, Config{DataDir: dir, Listen: listen, PublicURL: "http://" + listen, APIListen: "127.0.0.1:0", PrivateWebhooks: true})
+	p = start(t, shared(t, Config{DataDir: dir, Listen: listen, PublicURL: "http://" + listen, APIListen: "127.0.0.1:0", PrivateWebhooks: true}))
 	tenant, err := p.Desk.Tenant(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/inbox/desk"
 	"parley/store/storetest"
 	"parley/transports/sandbox"
@@ -56,6 +57,16 @@ func dataFolder(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return filepath.Join(dir, "data")
+}
+
+// shared puts a program's database onto the server that tests share, migrated
+// already, and its files into its data folder: most tests are not about how a
+// first start makes a database.
+func shared(t testing.TB, cfg Config) Config {
+	t.Helper()
+	cfg.DatabaseURL, cfg.SecretKey = storetest.NewDatabase(t), inbox.NewKey()
+	cfg.BlobURL = "file://" + filepath.Join(cfg.DataDir, "blobs")
+	return cfg
 }
 
 // program is the real program in this process.

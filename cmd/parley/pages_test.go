@@ -227,7 +227,7 @@ func openOffice(t *testing.T) *office {
 	t.Helper()
 	dir := dataFolder(t)
 	telegram, address := startTelegram(t)
-	o := employ(t, start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"}), dir)
+	o := employ(t, start(t, shared(t, Config{DataDir: dir, APIListen: "127.0.0.1:0"})), dir)
 	o.telegram = telegram
 	o.connect(t, address)
 	return o

@@ -60,7 +60,7 @@ func TestWebhooksPage(t *testing.T) {
 	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { told <- r.Header.Get("webhook-id") }))
 	t.Cleanup(other.Close)
 	dir := dataFolder(t)
-	o, ctx := employ(t, start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0", PrivateWebhooks: true}), dir), browser(t)
+	o, ctx := employ(t, start(t, shared(t, Config{DataDir: dir, APIListen: "127.0.0.1:0", PrivateWebhooks: true})), dir), browser(t)
 	do(t, ctx,
 		emulation.SetScriptExecutionDisabled(true), o.logInTo("/webhooks"), shows(".empty", "No system"),
 		chromedp.SendKeys(`#url-field`, other.URL), chromedp.SendKeys(`#types-field`, "Message received"), click(`main button.primary`),

@@ -16,7 +16,7 @@ import (
 // bounded time, and nobody else waits for them.
 func TestSlowConnections(t *testing.T) {
 	t.Parallel()
-	p := start(t, Config{DataDir: dataFolder(t), APIListen: "127.0.0.1:0"})
+	p := start(t, shared(t, Config{DataDir: dataFolder(t), APIListen: "127.0.0.1:0"}))
 	api := strings.TrimPrefix(p.Pages, "http://")
 	const each = 100
 	type stranger struct {
