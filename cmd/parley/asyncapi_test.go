@@ -217,7 +217,11 @@ func (w *traffic) do(method, path string, in, out any) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	if err := c.ask(w.Context(), method, path, asked, in, out); err != nil {
+	var header []string
+	if method == http.MethodPatch {
+		header = []string{"If-Match", "*"}
+	}
+	if err := c.ask(w.Context(), method, path, asked, in, out, header...); err != nil {
 		w.Fatalf("%s %s: %v", method, path, err)
 	}
 }

@@ -36,8 +36,8 @@ func TestComposerTemplates(t *testing.T) {
 	o.says(t, "Anna", "Where is my lamp?")
 	o.logIn(t, ctx)
 	do(t, ctx,
-		press("j"), keys(kb.Enter), shows(".message .text", "Where is my lamp?"),
-		press("/"), chromedp.WaitVisible(`.templates li`, chromedp.ByQuery), shot("templates"),
+		press("j"), keys(kb.Enter), shows(".message .text", "Where is my lamp?"), shows(".live", "Live"),
+		press("/"), chromedp.WaitVisible(`.templates[open] li`, chromedp.ByQuery), shot("templates"),
 	)
 	inBothThemes(t, ctx, "templates")
 	do(t, ctx,
