@@ -167,6 +167,7 @@ func TestKeyboardOnly(t *testing.T) {
 		press("r"), keys("Good morning"), chromedp.KeyEvent(kb.Enter, chromedp.KeyModifiers(input.ModifierCtrl)),
 		shows(".message.out .tick", "Sent"),
 		keys(kb.Escape), press("h"), keys(kb.Enter), shows(".who .state", "Snoozed"), shows(".live", "Live"),
+		gone(`.rows a[aria-current]`), // the list follows a moment later
 		press("k"), keys(kb.Enter), shows(".message .text", "Me, too"), shows(".live", "Live"),
 		press("a"), keys(kb.Enter), shows(".rows .whose", "Olga Agent"),
 		press("c"), shows(".panel h2", "Bo"),

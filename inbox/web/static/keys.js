@@ -7,7 +7,8 @@ export function startKeys() {
     const all = chats();
     if (!all.length) return;
     let at = all.indexOf(document.activeElement);
-    if (at < 0) at = all.findIndex((a) => a.hasAttribute("aria-current")) - (step > 0 ? 0 : 1);
+    if (at < 0) at = all.findIndex((a) => a.hasAttribute("aria-current"));
+    if (at < 0 && step < 0) at = 0;
     all[Math.min(all.length - 1, Math.max(0, at + step))].focus();
   }
 
