@@ -28,6 +28,9 @@ type generator struct {
 	Senders int   `json:"senders"`
 	First   int64 `json:"first"`
 	Stride  int64 `json:"stride"`
+	// Rate is how many messages a second are sent by all connections together, as
+	// long as their answers allow it; 0 is as many as possible.
+	Rate float64 `json:"rate"`
 	// Each ends the load once every sender has sent that many; 0 is no end.
 	Each int `json:"each"`
 	// List is the file that accepted messages are written to.
@@ -85,7 +88,7 @@ func (g *generator) generate(ctx context.Context) (generated, error) {
 	)
 	for i := range lines {
 		lines[i] = &line{g: g, number: i}
-		wg.Go(func() { errs[i] = lines[i].run(ctx, out.Began.Add(g.Time)) })
+		wg.Go(func() { errs[i] = lines[i].run(ctx, out.Began, out.Began.Add(g.Time)) })
 	}
 	wg.Wait()
 	out.Ended = time.Now()

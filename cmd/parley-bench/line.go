@@ -31,7 +31,7 @@ type line struct {
 }
 
 // run sends one message after the other until the deadline.
-func (l *line) run(ctx context.Context, deadline time.Time) error {
+func (l *line) run(ctx context.Context, began, deadline time.Time) error {
 	u, err := url.Parse(l.g.URL)
 	if err != nil {
 		return err
@@ -44,6 +44,9 @@ func (l *line) run(ctx context.Context, deadline time.Time) error {
 		}
 	}()
 	for n := 0; ctx.Err() == nil && time.Now().Before(deadline); n++ {
+		if l.g.Rate > 0 {
+			time.Sleep(time.Until(began.Add(l.due(n))))
+		}
 		m := update{run: l.g.Run, sent: time.Now()}
 		var more bool
 		if m.sender, m.counter, more = l.turn(n); !more {
@@ -68,6 +71,13 @@ func (l *line) run(ctx context.Context, deadline time.Time) error {
 		l.accepted = append(l.accepted, accepted{m.sender, m.counter, m.sent, time.Since(m.sent)})
 	}
 	return ctx.Err()
+}
+
+// due is when this line's nth message is to leave, if there is a rate: the lines take
+// turns.
+func (l *line) due(n int) time.Duration {
+	place := l.number + n*l.g.Connections
+	return time.Duration(float64(place) / l.g.Rate * float64(time.Second))
 }
 
 // turn is who sends this line's nth message, and which of theirs it is. A sender

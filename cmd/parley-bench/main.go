@@ -7,6 +7,7 @@
 //	parley-bench walls              the cost of row security
 //	parley-bench desk               what agents ask for, at ten million messages
 //	parley-bench stream             webhook to event at open streams
+//	parley-bench soak               an hour of moderate load: is anything growing?
 //	parley-bench attack             strangers try everything, while others work
 //	parley-bench faults inbound     kills and freezes while clients write
 //	parley-bench faults outbound    a provider that fails, then dispatchers that die
@@ -42,7 +43,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | stream | attack | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | stream | soak | attack | faults [inbound|outbound] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -60,6 +61,7 @@ var commands = map[string]command{
 	"walls":           benchWalls,
 	"desk":            benchDesk,
 	"stream":          benchStream,
+	"soak":            benchSoak,
 	"attack":          attackCommand,
 	"faults":          faultsAll,
 	"faults inbound":  faultsInbound,

@@ -50,16 +50,16 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
 	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
-	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, stream: length of one measurement")
+	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, stream: length of one measurement; soak: of all (1h)")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
 	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000)")
 	f.IntVar(&s.chats, "chats", 1_000_000, "desk: chats of the large tenant")
 	f.IntVar(&s.tenants, "tenants", 1_000, "desk: small tenants beside it; stream: tenants")
-	f.IntVar(&s.streams, "streams", 1_000, "stream: streams that are open")
+	f.IntVar(&s.streams, "streams", 1_000, "stream, soak: streams that are open (soak 50)")
 	f.DurationVar(&s.think, "think", 250*time.Millisecond, "desk: how often each of 32 connections asks")
-	f.IntVar(&s.rate, "rate", 600, "faults inbound: messages written per second")
-	f.IntVar(&s.replies, "replies", 0, "outbound: replies to send (50,000, faults 20,000)")
+	f.IntVar(&s.rate, "rate", 600, "faults inbound, soak: messages written per second (soak 300)")
+	f.IntVar(&s.replies, "replies", 0, "outbound: replies to send (50,000, faults 20,000); soak: replies a second (50)")
 	if err := f.Parse(args); err != nil {
 		return s, err
 	}
@@ -74,8 +74,30 @@ func parseSettings(name string, args []string) (settings, error) {
 	if name == "stream" && !given["tenants"] {
 		s.tenants = 20
 	}
+	if name == "soak" {
+		s.soakDefaults(given)
+	}
 	s.hurry(given)
 	return s, nil
+}
+
+// soakDefaults are those of the soak, where they are others. A quick one is shorter.
+func (s *settings) soakDefaults(given map[string]bool) {
+	for name, set := range map[string]func(){
+		"time": func() {
+			if s.seconds = time.Hour; s.quick {
+				s.seconds = time.Minute
+			}
+		},
+		"rate":    func() { s.rate = 300 },
+		"replies": func() { s.replies = 50 },
+		"streams": func() { s.streams = 50 },
+	} {
+		if !given[name] {
+			set()
+			given[name] = true
+		}
+	}
 }
 
 // hurry makes a quick run of what was not asked for otherwise.
