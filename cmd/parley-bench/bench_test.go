@@ -98,3 +98,44 @@ func TestThousands(t *testing.T) {
 		}
 	}
 }
+
+// TestTrendTellsGrowthFromNoise makes sure that the soak's verdict is worth something.
+func TestTrendTellsGrowthFromNoise(t *testing.T) {
+	t.Parallel()
+	var at []time.Duration
+	var quiet, leak, slow []float64
+	for i := range 200 {
+		at = append(at, time.Duration(i)*15*time.Second)
+		noise := float64(i*7919%11) - 5 // -5 to 5, in no order
+		quiet = append(quiet, 100+noise)
+		leak = append(leak, 100+noise+0.2*float64(i))
+		slow = append(slow, 100+0.01*float64(i))
+	}
+	if f := fit(at, quiet); !f.flat(0, 0) {
+		t.Errorf("noise counts as growth by %.2f", f.growth())
+	}
+	if f := fit(at, leak); f.flat(0.05, 4) || f.growth() < 35 || f.growth() > 45 {
+		t.Errorf("a leak of 40 in 100 counts as growth by %.2f", f.growth())
+	}
+	if f := fit(at, slow); !f.flat(0.05, 0) || f.flat(0.01, 0) {
+		t.Errorf("a growth by 2 %% is one by %.2f of %.1f", f.growth(), f.mean)
+	}
+}
+
+// TestPaceOfLines makes sure that lines together keep the rate.
+func TestPaceOfLines(t *testing.T) {
+	t.Parallel()
+	g := &generator{Connections: 4, Rate: 200}
+	seen := map[time.Duration]bool{}
+	for number := range g.Connections {
+		l := &line{g: g, number: number}
+		for n := range 50 {
+			seen[l.due(n)] = true
+		}
+	}
+	for n := range 200 {
+		if due := time.Duration(n) * 5 * time.Millisecond; !seen[due] {
+			t.Fatalf("nobody sends at %s", due)
+		}
+	}
+}
