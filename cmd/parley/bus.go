@@ -25,7 +25,7 @@ func (s *server) startBus(ctx context.Context) error {
 	if s.cfg.NATSURL == "" {
 		var err error
 		s.embedded, err = jetstream.Embed(ctx, jetstream.EmbedOptions{
-			DataDir: filepath.Join(s.cfg.DataDir, "nats"), Logger: opts.Logger,
+			DataDir: filepath.Join(s.cfg.DataDir, "nats"), Logger: opts.Logger, Trouble: s.busTrouble,
 		})
 		if err != nil {
 			return err
@@ -42,6 +42,15 @@ func (s *server) startBus(ctx context.Context) error {
 	s.reg.MustRegister(newBusUsage(bus))
 	s.ready.has("nats")
 	return nil
+}
+
+// busTrouble keeps the process from being ready while nothing can be accepted.
+func (s *server) busTrouble(err error) {
+	if err == nil {
+		s.ready.has("nats")
+		return
+	}
+	s.ready.lacks("nats", fmt.Sprintf("%v. Make room: nothing is accepted meanwhile, and nothing that was is lost.", err))
 }
 
 // busMetrics counts what goes onto the bus.

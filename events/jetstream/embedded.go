@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -25,6 +27,10 @@ type EmbedOptions struct {
 	// 64 GiB. JetStream stops altogether when the disk itself runs full, so it
 	// should be less than what is free.
 	MaxStoreBytes int64
+	// Trouble is told when the store cannot be written to, most often because its
+	// disk is full, and with nil once it can be again; optional. What was
+	// acknowledged is kept meanwhile, and nothing new is accepted.
+	Trouble func(error)
 	// Logger defaults to none.
 	Logger *slog.Logger
 }
@@ -42,12 +48,21 @@ const (
 // Embedded is a NATS server in this process: JetStream on disk, every write
 // fsynced before it is acknowledged, reachable from this machine only.
 type Embedded struct {
-	server *server.Server
-	creds  Credentials
-	door   *door
-	shut   context.CancelFunc
-	unlock func()
-	log    *slog.Logger
+	opts EmbedOptions
+	// running is replaced when the store could not be written to; see mend.
+	running atomic.Pointer[embeddedServer]
+	creds   Credentials
+	door    *door
+	shut    context.CancelFunc
+	mending sync.WaitGroup
+	unlock  func()
+	log     *slog.Logger
+}
+
+// embeddedServer is one start of the server, with its own log.
+type embeddedServer struct {
+	*server.Server
+	log *serverLog
 }
 
 // Embed starts the server and returns once it serves. A store left behind by a
@@ -85,15 +100,32 @@ func Embed(ctx context.Context, o EmbedOptions) (_ *Embedded, err error) {
 			shut()
 		}
 	}()
-	door := &door{creds: creds, open: open}
+	e := &Embedded{opts: o, creds: creds, door: &door{creds: creds, open: open}, shut: shut, unlock: unlock, log: log}
+	srv, err := e.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.opts.Port = srv.Addr().(*net.TCPAddr).Port
+	e.creds.URL = "nats://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(e.opts.Port))
+	if err := e.creds.save(o.DataDir); err != nil {
+		srv.end()
+		return nil, err
+	}
+	e.mending.Go(func() { e.mend(open) })
+	log.Info("embedded NATS is up", "url", e.creds.URL, "dir", o.DataDir)
+	return e, nil
+}
+
+// begin starts a server on the store, and lets clients in.
+func (e *Embedded) begin(ctx context.Context) (*embeddedServer, error) {
 	srv, err := server.NewServer(&server.Options{
 		ServerName:                 "parley",
 		Host:                       "127.0.0.1",
-		Port:                       o.Port,
-		CustomClientAuthentication: door,
+		Port:                       e.opts.Port,
+		CustomClientAuthentication: e.door,
 		JetStream:                  true,
-		StoreDir:                   filepath.Join(o.DataDir, "jetstream"),
-		JetStreamMaxStore:          o.MaxStoreBytes,
+		StoreDir:                   filepath.Join(e.opts.DataDir, "jetstream"),
+		JetStreamMaxStore:          e.opts.MaxStoreBytes,
 		JetStreamMaxMemory:         maxServerMemory,
 		MaxPayload:                 maxPayload,
 		SyncAlways:                 true, // the default loses two minutes on power failure
@@ -103,23 +135,21 @@ func Embed(ctx context.Context, o EmbedOptions) (_ *Embedded, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	door.server = srv
-	bridge := newServerLog(log)
-	srv.SetLoggerV2(bridge, false, false, false)
+	s := &embeddedServer{Server: srv, log: newServerLog(e.log)}
+	e.door.server.Store(srv)
+	srv.SetLoggerV2(s.log, false, false, false)
 	go srv.Start() // recovering a large store takes a while
-	if err := awaitServer(ctx, srv, bridge.fatal); err != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
+	if err := awaitServer(ctx, srv, s.log.fatal); err != nil {
+		s.end()
 		return nil, fmt.Errorf("embedded NATS: %w", err)
 	}
-	creds.URL = "nats://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(srv.Addr().(*net.TCPAddr).Port))
-	if err := creds.save(o.DataDir); err != nil {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-		return nil, err
-	}
-	log.Info("embedded NATS is up", "url", creds.URL, "dir", o.DataDir)
-	return &Embedded{server: srv, creds: creds, door: door, shut: shut, unlock: unlock, log: log}, nil
+	e.running.Store(s)
+	return s, nil
+}
+
+func (s *embeddedServer) end() {
+	s.Shutdown()
+	s.WaitForShutdown()
 }
 
 // awaitServer polls because the server offers no signal.
@@ -165,8 +195,8 @@ func (e *Embedded) Shutdown(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		e.server.Shutdown()
-		e.server.WaitForShutdown()
+		e.mending.Wait()
+		e.running.Load().end()
 		e.unlock()
 	}()
 	select {

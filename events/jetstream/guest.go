@@ -47,7 +47,7 @@ func (e *Embedded) AdmitGuests(g Guests) { e.door.guests.Store(&g) }
 type door struct {
 	creds  Credentials
 	guests atomic.Pointer[Guests]
-	server *server.Server
+	server atomic.Pointer[server.Server]
 	// open ends with the server.
 	open context.Context //nolint:containedctx // the server calls without one
 }
@@ -73,7 +73,7 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 		return false
 	}
 	c.RegisterUser(&server.User{Username: "guest of " + string(g.Tenant), Permissions: g.permissions()})
-	go d.watch(c.GetID(), password, g, *guests)
+	go d.watch(d.server.Load(), c.GetID(), password, g, *guests)
 	return true
 }
 
@@ -95,7 +95,7 @@ func (g Guest) permissions() *server.Permissions {
 
 // watch ends a connection whose password no longer allows it. Who may see other
 // things than before has to come anew.
-func (d *door) watch(id uint64, password string, admitted Guest, guests Guests) {
+func (d *door) watch(srv *server.Server, id uint64, password string, admitted Guest, guests Guests) {
 	timer := time.NewTicker(guestRecheck)
 	defer timer.Stop()
 	for {
@@ -103,11 +103,11 @@ func (d *door) watch(id uint64, password string, admitted Guest, guests Guests) 
 		ctx, cancel := context.WithTimeout(d.open, guestRecheck)
 		now, ok, err := guests.Guest(ctx, password)
 		cancel()
-		if d.open.Err() != nil || !d.connected(id) {
+		if d.open.Err() != nil || !connected(srv, id) {
 			return
 		}
 		if err == nil && (!ok || !now.equal(admitted)) {
-			_ = d.server.DisconnectClientByID(id)
+			_ = srv.DisconnectClientByID(id)
 			return
 		}
 		select {
@@ -123,7 +123,8 @@ func (g Guest) equal(o Guest) bool {
 	return g.Tenant == o.Tenant && slices.Equal(g.Hidden, o.Hidden)
 }
 
-func (d *door) connected(id uint64) bool {
-	c, err := d.server.Connz(&server.ConnzOptions{CID: id})
+// connected is false of a server that was shut down, too.
+func connected(srv *server.Server, id uint64) bool {
+	c, err := srv.Connz(&server.ConnzOptions{CID: id})
 	return err == nil && c.NumConns > 0
 }

@@ -117,7 +117,7 @@ func (b *Bus) connect(ctx context.Context) error {
 	target := o.URL
 	if o.Embedded != nil {
 		target = o.Embedded.creds.URL
-		nopts = append(nopts, nats.InProcessServer(o.Embedded.server),
+		nopts = append(nopts, nats.InProcessServer(o.Embedded),
 			nats.UserInfo(o.Embedded.creds.User, o.Embedded.creds.Password))
 	}
 	if o.CredentialsFile != "" {

@@ -10,10 +10,11 @@ import (
 type serverLog struct {
 	log   *slog.Logger
 	fatal chan error // the first fatal error; the server itself would exit the process
+	disk  chan error // the first error of a disk that takes nothing more
 }
 
 func newServerLog(log *slog.Logger) *serverLog {
-	return &serverLog{log: log.With("component", "nats"), fatal: make(chan error, 1)}
+	return &serverLog{log: log.With("component", "nats"), fatal: make(chan error, 1), disk: make(chan error, 1)}
 }
 
 func (l *serverLog) at(level slog.Level, format string, v ...any) {
@@ -27,7 +28,18 @@ func (l *serverLog) Noticef(format string, v ...any) { l.at(slog.LevelDebug, for
 func (l *serverLog) Warnf(format string, v ...any) { l.at(slog.LevelWarn, format, v...) }
 
 // Errorf is an error.
-func (l *serverLog) Errorf(format string, v ...any) { l.at(slog.LevelError, format, v...) }
+func (l *serverLog) Errorf(format string, v ...any) {
+	l.at(slog.LevelError, format, v...)
+	for _, arg := range v {
+		// The log is the only place where the server says so while it goes on.
+		if err, ok := arg.(error); ok && refusesWrites(err) {
+			select {
+			case l.disk <- err:
+			default:
+			}
+		}
+	}
+}
 
 // Fatalf is an error that ends the start.
 func (l *serverLog) Fatalf(format string, v ...any) {
