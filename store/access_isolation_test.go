@@ -26,7 +26,7 @@ type foreign struct {
 	chat, message, delivery, upload     int64
 	client, contact, block              int64
 	template, scheduled                 int64
-	user                                int64
+	user, quarantined                   int64
 	session, token, invitation, webhook string
 	hash                                store.SecretHash
 	email                               string
@@ -94,6 +94,22 @@ func reaches() map[string]func(f *foreign) {
 			f.none("Messages", len(l), err)
 		},
 		"Message": func(f *foreign) { _, err := f.db.Message(f.Context(), f.tenant, f.message); f.missing("Message", err) },
+		"QuarantineList": func(f *foreign) {
+			l, err := f.db.QuarantineList(f.Context(), store.QuarantineScope{Tenant: f.tenant}, store.QuarantinePage{All: true, Limit: 10})
+			f.none("QuarantineList", len(l), err)
+		},
+		"Quarantined": func(f *foreign) {
+			_, err := f.db.Quarantined(f.Context(), store.QuarantineScope{Tenant: f.tenant}, f.quarantined)
+			f.missing("Quarantined", err)
+		},
+		"ReplayQuarantined": func(f *foreign) {
+			_, err := f.db.ReplayQuarantined(f.Context(), store.QuarantineScope{Tenant: f.tenant}, f.quarantined, nil)
+			f.missing("ReplayQuarantined", err)
+		},
+		"PreviewQuarantined": func(f *foreign) {
+			_, err := f.db.PreviewQuarantined(f.Context(), store.QuarantineScope{Tenant: f.tenant}, f.quarantined, nil)
+			f.missing("PreviewQuarantined", err)
+		},
 		"Journey": func(f *foreign) { _, err := f.db.Journey(f.Context(), f.tenant, f.message); f.missing("Journey", err) },
 		"AlertSettings": func(f *foreign) {
 			_, err := f.db.AlertSettings(f.Context(), f.tenant, f.user)
@@ -579,7 +595,7 @@ func census(t *testing.T, url string) int64 {
 		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
 		"parley_senders", "crm_message_templates", "parley_scheduled", "parley_webhooks", "parley_webhook_deliveries",
 		"parley_teams", "parley_team_members", "parley_labels", "parley_chat_labels", "parley_notes",
-		"parley_drafts",
+		"parley_drafts", "parley_quarantine",
 	} {
 		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
 	}
@@ -625,6 +641,7 @@ func newForeign(t *testing.T) (*foreign, string) {
 		t.Helper()
 		return storetest.Int(t, w.url, sql+" RETURNING id", args...)
 	}
+	f.quarantined = id("INSERT INTO parley_quarantine (tenant_id, stream_partition, stream_seq, event, reason) VALUES ($1, 0, 1, '{}', 'x')", string(w.a))
 	client := id("INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Cy')", string(w.a))
 	f.client = client
 	rule, err := f.db.AddBlock(t.Context(), w.a, byOperator, inbox.BlockRule{Kind: inbox.BlockValue, Value: "x"})

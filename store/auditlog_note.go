@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"parley/events"
 	"parley/inbox"
 )
 
@@ -68,6 +69,21 @@ func (n *Note) write(ctx context.Context, tx pgx.Tx) (written bool, err error) {
 		return false, fmt.Errorf("noting it in the audit log: %w", err)
 	}
 	return tag.RowsAffected() > 0, nil
+}
+
+// noteFor writes the context's note, if there is one, into a tenant's log in a
+// worker's transaction, as its last statement: that one sees every tenant, and
+// names none before.
+func noteFor(ctx context.Context, tx pgx.Tx, tenant events.TenantID) error {
+	note := pendingNote(ctx)
+	if note == nil {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "SELECT set_config('parley.tenant', $1, true)", string(tenant)); err != nil {
+		return err
+	}
+	_, err := note.write(ctx, tx)
+	return err
 }
 
 // maxUserAgent bounds what a program may say of itself, in bytes.

@@ -30,16 +30,80 @@ type QuarantinedEvent struct {
 	Event []byte `db:"event" json:"-"`
 }
 
+// QuarantineScope says whose events of the quarantine somebody reaches: those that
+// came by a tenant's channels. The zero scope reaches none.
+type QuarantineScope struct {
+	Tenant events.TenantID
+	// Whole is the operator's: of every tenant, and of none.
+	Whole bool
+}
+
+// read runs f in a transaction that sees what the scope does: of a tenant it is
+// row security that says so.
+func (s QuarantineScope) read(ctx context.Context, db *DB, f func(pgx.Tx) error) error {
+	if s.Whole {
+		return db.asWorker(ctx, f)
+	}
+	return db.inTenant(ctx, s.Tenant, f)
+}
+
+// work runs f in a transaction that stores events, as the router does, once the
+// event is known to be in the scope.
+func (s QuarantineScope) work(ctx context.Context, db *DB, id int64, f func(pgx.Tx) error) error {
+	if !s.Whole {
+		err := db.inTenant(ctx, s.Tenant, func(tx pgx.Tx) error {
+			var there bool
+			if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM parley_quarantine WHERE id = $1)`, id).Scan(&there); err != nil {
+				return err
+			}
+			if !there {
+				return noQuarantined(id)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return db.asWorker(ctx, f)
+}
+
+// admits refuses what a tenant's event would write anywhere but into that tenant.
+func (s QuarantineScope) admits(ctx context.Context, tx pgx.Tx, list []events.Inbound) error {
+	for i := range list {
+		if s.Whole {
+			break
+		}
+		ev, own := &list[i], false
+		if ev.Tenant == s.Tenant && isUUID(string(ev.Channel)) {
+			err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM parley_channels WHERE id = $1 AND tenant_id = $2)`, string(ev.Channel), string(s.Tenant)).Scan(&own)
+			if err != nil {
+				return err
+			}
+		}
+		if !own {
+			return errors.New("it names a channel that is not this tenant's; only the operator can try it again")
+		}
+	}
+	return nil
+}
+
 const sqlQuarantineColumns = `id, tenant_id::text, stream_partition, stream_seq, reason, sqlstate, created_at, replayed_at, replay_outcome`
 
-// QuarantineList lists quarantined events, newest first, before id (0: from the
-// newest); replayed ones only when all is set. It is the operator's view across
-// tenants: what names no tenant belongs to nobody else.
-func (db *DB) QuarantineList(ctx context.Context, all bool, before int64, limit int) ([]QuarantinedEvent, error) {
+// QuarantinePage is a part of the quarantine. Only All has what was replayed, too.
+type QuarantinePage struct {
+	All bool
+	// Before is the id to go on from, 0 for the newest.
+	Before int64
+	Limit  int
+}
+
+// QuarantineList lists quarantined events, newest first.
+func (db *DB) QuarantineList(ctx context.Context, scope QuarantineScope, p QuarantinePage) ([]QuarantinedEvent, error) {
 	var list []QuarantinedEvent
-	err := db.asWorker(ctx, func(tx pgx.Tx) error {
+	err := scope.read(ctx, db, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `SELECT `+sqlQuarantineColumns+`, ''::bytea AS event FROM parley_quarantine
-			WHERE (replayed_at IS NULL OR $1) AND ($2 = 0 OR id < $2) ORDER BY id DESC LIMIT $3`, all, before, limit)
+			WHERE (replayed_at IS NULL OR $1) AND ($2 = 0 OR id < $2) ORDER BY id DESC LIMIT $3`, p.All, p.Before, p.Limit)
 		if err != nil {
 			return err
 		}
@@ -49,44 +113,56 @@ func (db *DB) QuarantineList(ctx context.Context, all bool, before int64, limit 
 	return list, err
 }
 
-// Quarantined returns one quarantined event with its bytes.
-func (db *DB) Quarantined(ctx context.Context, id int64) (QuarantinedEvent, error) {
+// Quarantined returns one quarantined event with its bytes, or fails with NotFound.
+func (db *DB) Quarantined(ctx context.Context, scope QuarantineScope, id int64) (QuarantinedEvent, error) {
 	var q QuarantinedEvent
-	err := db.asWorker(ctx, func(tx pgx.Tx) (err error) {
-		q, err = quarantined(ctx, tx, id)
+	err := scope.read(ctx, db, func(tx pgx.Tx) (err error) {
+		q, err = quarantined(ctx, tx, id, "")
 		return err
 	})
 	return q, err
 }
 
-func quarantined(ctx context.Context, tx pgx.Tx, id int64) (QuarantinedEvent, error) {
-	rows, err := tx.Query(ctx, `SELECT `+sqlQuarantineColumns+`, event FROM parley_quarantine WHERE id = $1 FOR NO KEY UPDATE`, id)
+// quarantined reads an event; lock is what to take on its row.
+func quarantined(ctx context.Context, tx pgx.Tx, id int64, lock string) (QuarantinedEvent, error) {
+	rows, err := tx.Query(ctx, `SELECT `+sqlQuarantineColumns+`, event FROM parley_quarantine WHERE id = $1 `+lock, id)
 	if err != nil {
 		return QuarantinedEvent{}, err
 	}
 	q, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[QuarantinedEvent])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return q, &inbox.Error{
-			Code:    inbox.NotFound,
-			Message: fmt.Sprintf("There is no event %d in quarantine.", id),
-			Hint:    "List them with: parley quarantine list",
-		}
+		return q, noQuarantined(id)
 	}
 	return q, err
 }
 
+func noQuarantined(id int64) error {
+	return &inbox.Error{
+		Code:    inbox.NotFound,
+		Message: fmt.Sprintf("There is no event %d in quarantine.", id),
+		Hint:    "List what is there.",
+	}
+}
+
+// sqlReplaying is the lock of who replays an event.
+const sqlReplaying = "FOR NO KEY UPDATE"
+
 // ReplayQuarantined stores what the quarantined event contains now: the events
 // that parse makes of its bytes, late, with the time they were first accepted.
 // It may be repeated; a second time finds duplicates. An event that still cannot
-// be stored stays in quarantine, and the error says why.
-func (db *DB) ReplayQuarantined(ctx context.Context, id int64, parse func(data []byte) ([]events.Inbound, error)) (BatchResult, error) {
+// be stored stays in quarantine, and the error says why. A tenant's is noted in its
+// audit log.
+func (db *DB) ReplayQuarantined(ctx context.Context, scope QuarantineScope, id int64, parse func(data []byte) ([]events.Inbound, error)) (BatchResult, error) {
 	var res BatchResult
-	err := db.asWorker(ctx, func(tx pgx.Tx) error {
-		q, err := quarantined(ctx, tx, id)
+	err := scope.work(ctx, db, id, func(tx pgx.Tx) error {
+		q, err := quarantined(ctx, tx, id, sqlReplaying)
 		if err != nil {
 			return err
 		}
 		list, err := parse(q.Event)
+		if err == nil {
+			err = scope.admits(ctx, tx, list)
+		}
 		if err != nil {
 			return stillUnstorable(id, err.Error())
 		}
@@ -109,7 +185,10 @@ func (db *DB) ReplayQuarantined(ctx context.Context, id int64, parse func(data [
 		}
 		_, err = tx.Exec(ctx, `UPDATE parley_quarantine SET replayed_at = now(), replay_outcome = $2 WHERE id = $1`,
 			id, string(outcome))
-		return err
+		if err != nil || q.Tenant == nil {
+			return err
+		}
+		return noteFor(ctx, tx, events.TenantID(*q.Tenant))
 	})
 	return res, err
 }
@@ -118,7 +197,7 @@ func stillUnstorable(id int64, why string) error {
 	return &inbox.Error{
 		Code:    inbox.Invalid,
 		Message: fmt.Sprintf("Event %d still cannot be stored: %s", id, why),
-		Hint:    "It stays in quarantine; look at it with: parley quarantine show " + fmt.Sprint(id),
+		Hint:    "It stays in quarantine.",
 	}
 }
 

@@ -46,14 +46,17 @@ const mostPreviewed = 500
 // PreviewQuarantined does what [DB.ReplayQuarantined] does in a transaction that
 // is rolled back, and says what it came to. Numbers that sequences gave out on the
 // way are lost; nothing else stays.
-func (db *DB) PreviewQuarantined(ctx context.Context, id int64, parse func(data []byte) ([]events.Inbound, error)) (p ReplayPreview, err error) {
+func (db *DB) PreviewQuarantined(ctx context.Context, scope QuarantineScope, id int64, parse func(data []byte) ([]events.Inbound, error)) (p ReplayPreview, err error) {
 	p.Events = []PreviewedItem{}
-	err = db.asWorker(ctx, func(tx pgx.Tx) error {
-		q, err := quarantined(ctx, tx, id)
+	err = scope.work(ctx, db, id, func(tx pgx.Tx) error {
+		q, err := quarantined(ctx, tx, id, sqlReplaying)
 		if err != nil {
 			return err
 		}
 		list, err := parse(q.Event)
+		if err == nil {
+			err = scope.admits(ctx, tx, list)
+		}
 		if err != nil {
 			p.Refused = err.Error()
 			return nil

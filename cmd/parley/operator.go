@@ -59,7 +59,7 @@ func (s *server) serveAPI(ctx context.Context, d *desk.Desk, r *router.Router) {
 		}
 	}
 	if opts.Pages, err = web.New(web.Options{
-		Desk: d, Guard: guard, HTTPS: opts.HTTPS, URL: opts.URL, Phones: s.cfg.Phones, SignIn: signIn, Logger: opts.Logger,
+		Desk: d, Guard: guard, Quarantine: opts.Quarantine, HTTPS: opts.HTTPS, URL: opts.URL, Phones: s.cfg.Phones, SignIn: signIn, Logger: opts.Logger,
 	}); err != nil {
 		s.fail(fmt.Errorf("the pages: %w", err)) // embedded, so tests find it before anybody else
 		return

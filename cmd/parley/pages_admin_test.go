@@ -37,7 +37,7 @@ func TestAdminPagesAreAccessible(t *testing.T) {
 		inBothThemes(t, ctx, path)
 		var wide int
 		do(t, ctx,
-			emulation.SetDeviceMetricsOverride(390, 844, 2, true),
+			emulation.SetDeviceMetricsOverride(360, 780, 2, true),
 			chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &wide),
 			emulation.ClearDeviceMetricsOverride(),
 		)

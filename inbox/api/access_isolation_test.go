@@ -23,14 +23,11 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 	if strings.Contains(op.Path, "/invitations/") {
 		id = tw.invitation
 	}
-	if strings.Contains(op.Path, "/quarantine/") {
-		id = "1"
-	}
 	path := strings.NewReplacer(
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
 		"{delivery}", fmt.Sprint(tw.delivery), "{client}", fmt.Sprint(tw.client), "{template}", fmt.Sprint(tw.template), "{scheduled}", fmt.Sprint(tw.scheduled),
-		"{block}", fmt.Sprint(tw.block),
+		"{block}", fmt.Sprint(tw.block), "{event}", fmt.Sprint(tw.quarantined),
 		"{webhook}", tw.webhook, "{tenant}", string(tw.tenant.ID),
 		"{label}", fmt.Sprint(tw.label), "{team}", fmt.Sprint(tw.team), "{note}", fmt.Sprint(tw.note), "{contact}", fmt.Sprint(tw.contact),
 	).Replace(op.Path)
@@ -188,7 +185,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 func missing(op *huma.Operation) string {
 	return strings.NewReplacer("{chat}", "999999", "{message}", "999999", "{upload}", "999999", "{user}", "999999", "{delivery}", "999999", "{client}", "999999", "{template}", "999999", "{scheduled}", "999999",
 		"{label}", "999999", "{team}", "999999", "{note}", "999999", "{contact}", "999999",
-		"{block}", "999999",
+		"{block}", "999999", "{event}", "999999",
 		"{channel}", "0000000a-0000-4000-8000-00000000000f", "{webhook}", "0000000a-0000-4000-8000-00000000000f", "{id}", "0000000a-0000-4000-8000-00000000000f").Replace(op.Path)
 }
 

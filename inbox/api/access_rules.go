@@ -40,7 +40,11 @@ func rules() map[string]operationRule {
 		// Of the whole installation, not of one tenant.
 		"list-tenants": operator, "add-tenant": operator, "get-tenant": operator, "rename-tenant": operator,
 		"suspend-tenant": operator, "resume-tenant": operator, "remove-tenant": operator, "audit": operator, "status": operator,
-		"list-quarantine": operator, "show-quarantine": operator, "replay-quarantine": operator, "preview-quarantine": operator,
+
+		"list-quarantine":    allow(inbox.Admin, access.ReadChats),
+		"show-quarantine":    allow(inbox.Admin, access.ReadChats),
+		"preview-quarantine": allow(inbox.Admin, access.ReadChats),
+		"replay-quarantine":  allow(inbox.Admin, access.WriteChats).noted("quarantine.replay"),
 
 		"list-chats":         allow(inbox.ReadOnly, access.ReadChats),
 		"get-chat":           allow(inbox.ReadOnly, access.ReadChats),

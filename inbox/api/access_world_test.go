@@ -51,7 +51,7 @@ type tenantWorld struct {
 	webhook                                                      string
 	block                                                        int64
 	invitation, token, tokenSecret, plainText                    string
-	label, team, note, contact                                   int64
+	label, team, note, contact, quarantined                      int64
 }
 
 func newPublicWorld(t *testing.T) *publicWorld {
@@ -99,7 +99,7 @@ func newPublicWorld(t *testing.T) *publicWorld {
 		Desk: w.desk, Guard: w.guard, URL: "https://inbox.example.com", Stop: stop, Version: "1.2.3",
 		Status:     func(context.Context) api.Status { return api.Status{Roles: []string{}, Missing: []string{}} },
 		Audit:      func(context.Context) (api.Audit, error) { return api.Audit{}, nil },
-		Quarantine: noQuarantine{w.db},
+		Quarantine: kept{w.db},
 	}))
 	t.Cleanup(w.server.Close)
 	if err := w.db.EnsurePartitions(t.Context(), func(context.Context) ([]store.PartitionStream, error) {
@@ -119,14 +119,22 @@ func newPublicWorld(t *testing.T) *publicWorld {
 	return w
 }
 
-type noQuarantine struct{ *store.DB }
+// kept replays what is in quarantine as the router does where no adapter reads it
+// anew.
+type kept struct{ *store.DB }
 
-func (noQuarantine) Preview(context.Context, int64) (store.ReplayPreview, error) {
-	return store.ReplayPreview{}, nil
+func (k kept) Preview(ctx context.Context, scope store.QuarantineScope, id int64) (store.ReplayPreview, error) {
+	return k.PreviewQuarantined(ctx, scope, id, oneEvent)
 }
 
-func (noQuarantine) Replay(context.Context, int64) (store.BatchResult, error) {
-	return store.BatchResult{}, nil
+func (k kept) Replay(ctx context.Context, scope store.QuarantineScope, id int64) (store.BatchResult, error) {
+	return k.ReplayQuarantined(ctx, scope, id, oneEvent)
+}
+
+func oneEvent(data []byte) ([]events.Inbound, error) {
+	var ev events.Inbound
+	err := json.Unmarshal(data, &ev)
+	return []events.Inbound{ev}, err
 }
 
 var byTest = inbox.Actor{Kind: inbox.Operator, Name: "test"}
@@ -205,7 +213,26 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	var hook api.MadeWebhook
 	w.ask(tw.session, "POST", "/api/v1/webhooks", `{"url":"https://`+strings.ToLower(name)+`.example/told","types":["message.received"]}`, 201, &hook)
 	tw.webhook = hook.ID
+	tw.quarantined = w.quarantine(tw, tw.tenant.ID, tw.channel.ID, "2")
 	return tw
+}
+
+// quarantine puts a message of a tenant's client aside; it names whose it is and
+// by which channel it came.
+func (w *publicWorld) quarantine(tw *tenantWorld, names events.TenantID, channel events.ChannelID, message string) int64 {
+	w.Helper()
+	ev, err := json.Marshal(events.Inbound{
+		ID: events.EventID(uuid.Must(uuid.NewV7()).String()), Tenant: names, Channel: channel, Transport: events.Telegram,
+		AcceptedAt: time.Now().UTC(), Kind: events.Message,
+		Person:  events.Person{Identity: events.Identity{Kind: events.TelegramUser, Value: "7"}, Address: "7", FirstName: "Client"},
+		Key:     events.MessageKey{Chat: "7", Message: message},
+		Content: &events.Content{Type: events.Text, Text: tw.plainText}, Raw: json.RawMessage(`{}`),
+	})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return storetest.Int(w.T, w.url, `INSERT INTO parley_quarantine (tenant_id, stream_partition, stream_seq, event, reason)
+		VALUES ($1, $2, 1000 + nextval('parley_quarantine_id_seq'), $3, 'test') RETURNING id`, string(tw.tenant.ID), w.lease.Partition, ev)
 }
 
 // join makes a user with the password.

@@ -121,7 +121,7 @@ func TestEveryChangeIsNoted(t *testing.T) {
 		"add-contact": "client.change", "change-contact": "client.change", "remove-contact": "client.change",
 		"add-tenant": "tenant.add", "rename-tenant": "tenant.rename", "suspend-tenant": "tenant.suspend", "resume-tenant": "tenant.resume",
 		"remove-tenant": "the log goes with the tenant; parley_removed_tenants has that it did",
-		"audit":         "changes nothing", "replay-quarantine": "of all tenants", "replay": "of all tenants",
+		"audit":         "changes nothing", "replay": "of all tenants",
 	}
 	for id, op := range operations() {
 		if op.Method == http.MethodGet || silent[id] != "" {

@@ -51,11 +51,11 @@ type replayer struct {
 	w *world
 }
 
-func (r replayer) Replay(_ context.Context, id int64) (store.BatchResult, error) {
+func (r replayer) Replay(_ context.Context, _ store.QuarantineScope, id int64) (store.BatchResult, error) {
 	return r.w.replays(id)
 }
 
-func (r replayer) Preview(context.Context, int64) (store.ReplayPreview, error) {
+func (r replayer) Preview(context.Context, store.QuarantineScope, int64) (store.ReplayPreview, error) {
 	return store.ReplayPreview{Events: []store.PreviewedItem{{Outcome: store.Persisted, NewClient: true}}}, nil
 }
 

@@ -171,7 +171,7 @@ func TestNewClientsAreLimitedByTheHour(t *testing.T) {
 	if got.Quarantined != 3 || got.Persisted != 7 {
 		t.Fatalf("quarantined %d, persisted %d", got.Quarantined, got.Persisted)
 	}
-	list, err := w.db.QuarantineList(w.ctx, false, 0, 10)
+	list, err := w.db.QuarantineList(w.ctx, store.QuarantineScope{Whole: true}, store.QuarantinePage{Limit: 10})
 	if err != nil || len(list) != 3 {
 		t.Fatal(list, err)
 	}
@@ -187,7 +187,7 @@ func TestNewClientsAreLimitedByTheHour(t *testing.T) {
 
 func (w *world) replay(r *router.Router, id int64) {
 	w.t.Helper()
-	res, err := r.Replay(w.ctx, id)
+	res, err := r.Replay(w.ctx, store.QuarantineScope{Whole: true}, id)
 	if err != nil || len(res.Outcomes) != 1 || res.Outcomes[0] != store.Persisted {
 		w.t.Errorf("replay of %d: %v, %v", id, res.Outcomes, err)
 	}

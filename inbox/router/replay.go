@@ -11,15 +11,15 @@ import (
 
 // Replay stores what a quarantined event contains now: parsed again from the
 // provider's payload where there is one, else as it was accepted.
-func (r *Router) Replay(ctx context.Context, id int64) (store.BatchResult, error) {
-	return r.db.ReplayQuarantined(ctx, id, func(data []byte) ([]events.Inbound, error) {
+func (r *Router) Replay(ctx context.Context, scope store.QuarantineScope, id int64) (store.BatchResult, error) {
+	return r.db.ReplayQuarantined(ctx, scope, id, func(data []byte) ([]events.Inbound, error) {
 		return r.parseAgain(ctx, data)
 	})
 }
 
 // Preview says what Replay would do, and does nothing.
-func (r *Router) Preview(ctx context.Context, id int64) (store.ReplayPreview, error) {
-	return r.db.PreviewQuarantined(ctx, id, func(data []byte) ([]events.Inbound, error) {
+func (r *Router) Preview(ctx context.Context, scope store.QuarantineScope, id int64) (store.ReplayPreview, error) {
+	return r.db.PreviewQuarantined(ctx, scope, id, func(data []byte) ([]events.Inbound, error) {
 		return r.parseAgain(ctx, data)
 	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"parley/events"
 	"parley/inbox"
+	"parley/store"
 	"parley/store/storetest"
 )
 
@@ -105,7 +106,7 @@ func TestPoisonIsAloneInQuarantine(t *testing.T) {
 	if got.Persisted != 21 || got.Quarantined != 5 || got.Gap() != 0 {
 		t.Errorf("persisted %d, quarantined %d, gap %d", got.Persisted, got.Quarantined, got.Gap())
 	}
-	list, err := w.db.QuarantineList(w.ctx, false, 0, 100)
+	list, err := w.db.QuarantineList(w.ctx, store.QuarantineScope{Whole: true}, store.QuarantinePage{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 	w.drained()
 	w.publish(w.text(9, 2, "later"))
 	w.drained()
-	list, err := w.db.QuarantineList(w.ctx, false, 0, 10)
+	list, err := w.db.QuarantineList(w.ctx, store.QuarantineScope{Whole: true}, store.QuarantinePage{Limit: 10})
 	if err != nil || len(list) != 1 {
 		t.Fatalf("quarantine %+v, %v", list, err)
 	}
@@ -154,7 +155,8 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 	messages := storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_messages`)
 	chat := w.chats(w.tenant)[0].ID
 	for i, want := range []string{"persisted", "duplicate"} {
-		p, err := r.Preview(w.ctx, list[0].ID)
+		scope := []store.QuarantineScope{{Tenant: tenant}, {Whole: true}}[i] // the tenant's, then the operator's
+		p, err := r.Preview(w.ctx, scope, list[0].ID)
 		if err != nil || p.Refused != "" || len(p.Events) != 1 {
 			t.Fatalf("preview %d: %+v, %v", i, p, err)
 		}
@@ -164,7 +166,7 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 		if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_chat_messages`); n != messages+int64(i) {
 			t.Errorf("%d messages after a preview, want %d", n, messages+int64(i))
 		}
-		res, err := r.Replay(w.ctx, list[0].ID)
+		res, err := r.Replay(w.ctx, scope, list[0].ID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +181,7 @@ func TestReplayStoresWhatWasQuarantined(t *testing.T) {
 	if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_clients`); n != clients {
 		t.Errorf("%d clients, want %d", n, clients)
 	}
-	if left, _ := w.db.QuarantineList(w.ctx, false, 0, 10); len(left) != 0 {
+	if left, _ := w.db.QuarantineList(w.ctx, store.QuarantineScope{Whole: true}, store.QuarantinePage{Limit: 10}); len(left) != 0 {
 		t.Errorf("still waiting: %+v", left)
 	}
 	w.audit()

@@ -21,11 +21,12 @@ func (p *pages) administration(mux *http.ServeMux) {
 	p.auditPages(mux)
 	p.profilePages(mux)
 	p.journeyPages(mux)
+	p.quarantinePages(mux)
 }
 
 // ours are how the paths of pages begin that somebody who logs in may go on to.
 func ours() []string {
-	return []string{"inbox", "clients", "templates", "deliveries", "channels", "users", "tokens", "webhooks", "audit-log", "profile", "messages", "connect"}
+	return []string{"inbox", "clients", "templates", "deliveries", "channels", "users", "tokens", "webhooks", "audit-log", "profile", "messages", "connect", "quarantine"}
 }
 
 // looking is a page that takes a role.
@@ -63,6 +64,7 @@ func (p *pages) menu(r *http.Request) []menuItem {
 	}
 	if who.Role.AtLeast(inbox.Admin) {
 		all = append(all,
+			p.quarantined(r, menuItem{Path: "/quarantine", Here: "quarantine", Text: "nav.quarantine"}),
 			menuItem{Path: "/tokens", Here: "tokens", Text: "nav.tokens"},
 			menuItem{Path: "/webhooks", Here: "webhooks", Text: "nav.webhooks"},
 			menuItem{Path: "/audit-log", Here: "audit", Text: "nav.audit"},

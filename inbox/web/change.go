@@ -23,7 +23,7 @@ func (p *pages) change(role inbox.Role, action string, f func(http.ResponseWrite
 		if action != "" {
 			e := store.NewAuditEntry{Action: action}
 			e.TargetKind, _, _ = strings.Cut(action, ".")
-			for _, name := range []string{"delivery", "message", "chat", "template", "channel"} {
+			for _, name := range []string{"delivery", "message", "chat", "template", "channel", "event"} {
 				if e.TargetID = r.PathValue(name); e.TargetID != "" {
 					break
 				}

@@ -18,10 +18,11 @@ import (
 	"parley/inbox/desk"
 )
 
-// Options of the pages. Desk and Guard are required.
+// Options of the pages. Desk, Guard and Quarantine are required.
 type Options struct {
-	Desk  *desk.Desk
-	Guard *access.Guard
+	Desk       *desk.Desk
+	Guard      *access.Guard
+	Quarantine Quarantine
 	// HTTPS says whether people come by https.
 	HTTPS bool
 	// URL is where people reach Parley, without trailing slash, for links.
