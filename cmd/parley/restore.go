@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,12 +21,16 @@ import (
 
 func restoreCmd(a *app) *cobra.Command {
 	var f serveFlags
+	var databaseOnly bool
 	cmd := &cobra.Command{
 		Use:   "restore FOLDER",
 		Short: "Bring a backup back, into an empty place",
 		Long: `Checks a backup that parley backup made, and restores it: into a data folder that holds nothing yet, or
 with --database-url and --nats-url into an empty database and a NATS without streams of Parley's. It needs
 the secret key that the backed up server had, unless the backup has it.
+
+With --database-only the database alone is restored, and NATS and files stay as they are: what was accepted
+since the backup is on the bus and is stored again. NATS has to be the one that was backed up.
 
 What was still to be sent when the backup was made may have been sent since: it becomes uncertain, and
 people decide.`,
@@ -36,7 +41,7 @@ people decide.`,
 				return err
 			}
 			cfg.Roles = allRoles
-			held, err := restore(cmd.Context(), a, cfg, args[0])
+			held, err := restore(cmd.Context(), a, cfg, args[0], databaseOnly)
 			if err != nil {
 				return err
 			}
@@ -54,12 +59,13 @@ people decide.`,
 	f.logs = "text"
 	f.addExternal(cmd)
 	f.addStorage(cmd)
+	cmd.Flags().BoolVar(&databaseOnly, "database-only", false, "only the database was lost: leave NATS and files as they are")
 	return cmd
 }
 
-// restore brings back the backup in dir; held counts the replies that may have been
-// sent since it was made.
-func restore(ctx context.Context, a *app, cfg Config, dir string) (held int64, err error) {
+// restore brings back the backup in dir, or only its database; held counts the replies
+// that may have been sent since it was made.
+func restore(ctx context.Context, a *app, cfg Config, dir string, databaseOnly bool) (held int64, err error) {
 	m, err := readBackup(dir)
 	if err != nil {
 		return 0, err
@@ -70,7 +76,11 @@ func restore(ctx context.Context, a *app, cfg Config, dir string) (held int64, e
 			Hint: "Restore it with that version or a later one.",
 		}
 	}
-	if err := restoreTarget(ctx, a, &cfg); err != nil {
+	empty := []string{"postgres", "nats", "blobs"}
+	if databaseOnly {
+		empty = empty[:1]
+	}
+	if err := restoreTarget(ctx, a, &cfg, empty); err != nil {
 		return 0, err
 	}
 	if err := makeDataDir(cfg.DataDir); err != nil {
@@ -95,7 +105,12 @@ func restore(ctx context.Context, a *app, cfg Config, dir string) (held int64, e
 		return 0, err
 	}
 	defer archive.Close()
-	if err := emptyBus(ctx, archive, m); err != nil {
+	if databaseOnly {
+		err = sameBus(ctx, archive, m)
+	} else {
+		err = emptyBus(ctx, archive, m)
+	}
+	if err != nil {
 		return 0, err
 	}
 	database := cfg.DatabaseURL
@@ -112,6 +127,9 @@ func restore(ctx context.Context, a *app, cfg Config, dir string) (held int64, e
 		return 0, err
 	}
 	defer db.Close()
+	if databaseOnly {
+		return db.HoldRestored(ctx)
+	}
 	for _, s := range m.Streams {
 		if err := loadStream(ctx, archive, dir, s); err != nil {
 			return 0, err
@@ -130,8 +148,8 @@ func restore(ctx context.Context, a *app, cfg Config, dir string) (held int64, e
 	return held, restoreBlobs(ctx, &cfg, dir, m)
 }
 
-// restoreTarget refuses a data folder in which something is.
-func restoreTarget(ctx context.Context, a *app, cfg *Config) error {
+// restoreTarget refuses a data folder in which something is where it has to be empty.
+func restoreTarget(ctx context.Context, a *app, cfg *Config, empty []string) error {
 	running, err := a.dial(ctx, cfg.DataDir)
 	if err != nil {
 		return err
@@ -139,7 +157,7 @@ func restoreTarget(ctx context.Context, a *app, cfg *Config) error {
 	if running != nil {
 		return &inbox.Error{Code: inbox.Conflict, Message: fmt.Sprintf("A Parley server runs in %s.", cfg.DataDir), Hint: "Name another folder with --data-dir, or stop it and move its folder away."}
 	}
-	for _, sub := range []string{"postgres", "nats", "blobs"} {
+	for _, sub := range empty {
 		entries, err := os.ReadDir(filepath.Join(cfg.DataDir, sub))
 		if err == nil && len(entries) > 0 {
 			return &inbox.Error{
@@ -196,13 +214,44 @@ func emptyBus(ctx context.Context, archive *jetstream.Archive, m manifest) error
 	if all := append(before, after...); len(all) > 0 {
 		return &inbox.Error{
 			Code: inbox.Conflict, Message: "NATS has streams of Parley's already: " + strings.Join(all, ", ") + ".",
-			Hint: "Use an empty NATS or account. Where only the database was lost, restore it alone with pg_restore: what is on the bus is stored again, from where the database is.",
+			Hint: "Use an empty NATS or account. Where only the database was lost, say --database-only: what is on the bus is stored again, from where the database is.",
 		}
 	}
 	if olderVersion(archive.ServerVersion(), m.NATS) {
 		return &inbox.Error{
 			Code: inbox.Conflict, Message: fmt.Sprintf("This NATS is version %s, the backup was made with %s.", archive.ServerVersion(), m.NATS),
 			Hint: "An older server may not read what a newer one wrote: use that version or a later one.",
+		}
+	}
+	return nil
+}
+
+// sameBus refuses a NATS that is not the one of the backup: what was accepted since
+// would be missing, or be another installation's.
+func sameBus(ctx context.Context, archive *jetstream.Archive, m manifest) error {
+	_, have, err := archive.Streams(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range m.Streams {
+		if !slices.Contains(have, s.Stream) {
+			continue // made anew without harm, or refused below
+		}
+		is, err := archive.Identity(ctx, s.Stream)
+		if err != nil {
+			return err
+		}
+		if is != s.Identity {
+			return &inbox.Error{
+				Code: inbox.Conflict, Message: "This is not the NATS that the backup was made with: " + s.Stream + " is another stream.",
+				Hint: "Connect the right one. If it was lost, too, restore everything, into an empty NATS, without --database-only.",
+			}
+		}
+	}
+	if len(have) == 0 {
+		return &inbox.Error{
+			Code: inbox.Conflict, Message: "This NATS has no streams of Parley's.",
+			Hint: "Connect the one that the backup was made with. If it was lost, too, restore everything, without --database-only.",
 		}
 	}
 	return nil
@@ -241,6 +290,9 @@ func restoreDatabase(ctx context.Context, url, dir string, m manifest) (*store.D
 	err = postgresProgram(ctx, e.Version/10000, io.Discard, "pg_restore", "--no-owner", "--exit-on-error", "--single-transaction", "--no-password",
 		"--dbname", url, filepath.Join(dir, databaseFile))
 	if err != nil {
+		return nil, err
+	}
+	if err := store.LeapFacts(ctx, url); err != nil {
 		return nil, err
 	}
 	return store.Open(ctx, url, nil)
