@@ -20,6 +20,7 @@ type foreign struct {
 	*testing.T
 	db     *store.DB
 	tenant events.TenantID // who tries
+	owner  events.TenantID // whose rows they are
 	url    string
 
 	channel                             events.ChannelID
@@ -39,6 +40,16 @@ func (f *foreign) none(what string, found int, err error) {
 	if found != 0 || err != nil && inbox.CodeOf(err) != inbox.NotFound {
 		f.Errorf("%s finds %d, %v", what, found, err)
 	}
+}
+
+// third is a tenant without anything.
+func (f *foreign) third() events.TenantID {
+	f.Helper()
+	t, err := f.db.CreateTenant(f.Context(), uuid.NewString())
+	if err != nil {
+		f.Fatal(err)
+	}
+	return t.ID
 }
 
 // missing expects that the named row is not found.
@@ -429,8 +440,23 @@ func reaches() map[string]func(f *foreign) {
 			f.missing("QueueWebhook", f.db.QueueWebhook(f.Context(), f.tenant, by, f.webhook, "{}", "webhook.test"))
 		},
 
-		// The operator's, of the tenant that they name: inbox/api tests that nothing of another is touched.
-		"RenameTenant": own, "SuspendTenant": own, "RemoveTenant": own, "FinishTenantRemoval": own,
+		// The operator's, of the tenant that they name: what they do to it, and that
+		// nothing of the other changes, is in TestOperatorTouchesOneTenant.
+		"RenameTenant": func(f *foreign) {
+			_, err := f.db.RenameTenant(f.Context(), f.third(), by, "Renamed", 0)
+			f.none("RenameTenant", 0, err)
+		},
+		"SuspendTenant": func(f *foreign) {
+			_, err := f.db.SuspendTenant(f.Context(), f.third(), by, true)
+			f.none("SuspendTenant", 0, err)
+		},
+		"RemoveTenant": func(f *foreign) {
+			r, err := f.db.RemoveTenant(f.Context(), f.third())
+			f.none("RemoveTenant", len(r.Rows)+len(r.Blobs), err)
+		},
+		"FinishTenantRemoval": func(f *foreign) {
+			f.none("FinishTenantRemoval", 0, f.db.FinishTenantRemoval(f.Context(), f.third()))
+		},
 
 		// SettleWebhook notes what came of what a worker claimed.
 		"AddWebhook": own, "SettleWebhook": own,
@@ -574,39 +600,117 @@ func TestNoMethodReachesAnotherTenant(t *testing.T) {
 		}
 	}
 	f, url := newForeign(t)
-	before := census(t, url)
+	before := census(t, url, f.owner)
 	for name, call := range calls {
 		if methods[name] {
 			call(f)
 		}
 	}
-	if after := census(t, url); after != before {
+	if after := census(t, url, f.owner); after != before {
 		t.Errorf("rows were changed from another tenant: the sum is %d, and was %d", after, before)
 	}
 	t.Logf("%d methods", len(methods))
 }
 
-// census sums up what is in the tables that calls could have changed.
-func census(t *testing.T, url string) int64 {
+// census sums up the rows of a tenant, of every table of tenants: with another
+// tenant's ids nothing of them may change.
+func census(t *testing.T, url string, tenant events.TenantID) int64 {
 	t.Helper()
-	var sum int64
-	for i, table := range []string{
-		"core_users", "core_uploads", "crm_chats", "crm_chat_messages", "parley_channels", "parley_deliveries",
-		"parley_sessions", "parley_tokens", "parley_invitations", "parley_audit_log", "parley_media",
-		"parley_senders", "crm_message_templates", "parley_scheduled", "parley_webhooks", "parley_webhook_deliveries",
-		"parley_teams", "parley_team_members", "parley_labels", "parley_chat_labels", "parley_notes",
-		"parley_drafts", "parley_quarantine",
-	} {
-		sum += int64(i+1) * storetest.Int(t, url, fmt.Sprintf("SELECT coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t", table))
+	tables := strings.Fields(storetest.Text(t, url, `SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE p.polname = 'parley_tenant'`))
+	if len(tables) < 30 {
+		t.Fatalf("only %d tables have tenants: %v", len(tables), tables)
 	}
-	return sum
+	sums := make([]string, len(tables))
+	for i, table := range tables {
+		column := "tenant_id"
+		if table == "tenants" {
+			column = "id"
+		}
+		sums[i] = fmt.Sprintf("(SELECT %d * coalesce(sum(hashtext(t::text)), 0)::bigint FROM %s t WHERE %s = $1)", i+1, table, column)
+	}
+	return storetest.Int(t, url, "SELECT "+strings.Join(sums, " + "), string(tenant))
+}
+
+// What the operator does to a tenant is done, and changes no row of another one,
+// in any table.
+func TestOperatorTouchesOneTenant(t *testing.T) {
+	t.Parallel()
+	f, url := newForeign(t)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The other one has a few things, too.
+	f.tenant, f.owner = f.owner, f.tenant
+	other := f.owner
+	must(f.db.SetDeskSettings(t.Context(), other, store.DeskSettings{UndoSeconds: 9}))
+	_, err := f.db.AddAccount(t.Context(), other, byOperator, store.NewAccount{Name: "Bob", Email: f.email, Role: inbox.Owner, PasswordHash: someHash})
+	must(err)
+	_, err = f.db.CreateUpload(t.Context(), other, store.NewUpload{BlobKey: store.NewMediaKey(other), Name: "f", MIME: "text/plain", Size: 1, SHA256: f.hash})
+	must(err)
+	ch, err := f.db.CreateChannel(t.Context(), events.Channel{
+		ID: events.ChannelID(uuid.NewString()), Tenant: other, Transport: events.Telegram, Name: "Shop", Mode: events.Polling, WebhookPath: strings.Repeat("o", 40), Sealed: []byte("s"),
+	}, "", "key")
+	must(err)
+	client := storetest.Int(t, url, "INSERT INTO crm_clients (tenant_id, first_name) VALUES ($1, 'Cy') RETURNING id", string(other))
+	storetest.Exec(t, url, "INSERT INTO crm_chats (tenant_id, client_id) VALUES ($1, $2)", string(other), client)
+	storetest.Exec(t, url, "INSERT INTO parley_facts (tenant_id, noun, verb, data) VALUES ($1, 'chat', 'read', '{}')", string(other))
+	before, mine := census(t, url, other), census(t, url, f.tenant)
+
+	for _, step := range []struct {
+		name string
+		do   func() error
+		// gone says that no row of the tenant is left.
+		gone bool
+	}{
+		{name: "RenameTenant", do: func() error {
+			_, err := f.db.RenameTenant(t.Context(), f.tenant, byOperator, "Renamed", 0)
+			return err
+		}},
+		{name: "SuspendTenant", do: func() error {
+			_, err := f.db.SuspendTenant(t.Context(), f.tenant, byOperator, true)
+			return err
+		}},
+		{name: "SuspendTenant, taken back", do: func() error {
+			_, err := f.db.SuspendTenant(t.Context(), f.tenant, byOperator, false)
+			return err
+		}},
+		{name: "RemoveTenant", gone: true, do: func() error {
+			_, err := f.db.RemoveTenant(t.Context(), f.tenant)
+			return err
+		}},
+		{name: "FinishTenantRemoval", gone: true, do: func() error { return f.db.FinishTenantRemoval(t.Context(), f.tenant) }},
+	} {
+		must(step.do())
+		now := census(t, url, f.tenant)
+		switch {
+		case step.gone && now != 0:
+			t.Errorf("%s leaves rows of the tenant", step.name)
+		case !step.gone && now == mine:
+			t.Errorf("%s does nothing", step.name)
+		}
+		mine = now
+		if after := census(t, url, other); after != before {
+			t.Errorf("%s changes rows of another tenant", step.name)
+		}
+	}
+	left, err := f.db.Channel(t.Context(), other, ch.ID)
+	if err != nil || left.Paused || left.Version != ch.Version {
+		t.Errorf("the other's channel is paused %v, at version %d, %v", left.Paused, left.Version, err)
+	}
+	// Nothing is named that is not there.
+	if _, err := f.db.RemoveTenant(t.Context(), f.tenant); inbox.CodeOf(err) != inbox.NotFound {
+		t.Errorf("removing it twice: %v", err)
+	}
 }
 
 // newForeign makes a tenant with one of everything, and one with nothing.
 func newForeign(t *testing.T) (*foreign, string) {
 	t.Helper()
 	w := newAccessWorld(t)
-	f := &foreign{T: t, db: w.db, url: w.url, tenant: w.b, hash: store.SecretHash{42}, email: "ann@example.com"}
+	f := &foreign{T: t, db: w.db, url: w.url, tenant: w.b, owner: w.a, hash: store.SecretHash{42}, email: "ann@example.com"}
 	f.user = w.user(w.a, f.email, inbox.Owner).ID
 	must := func(err error) {
 		t.Helper()

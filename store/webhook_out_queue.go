@@ -128,6 +128,11 @@ func (db *DB) SettleWebhook(ctx context.Context, d DueWebhook, o WebhookOutcome)
 		case o.Again == 0:
 			state = "failed"
 		}
+		// Before the delivery, as whoever deletes or changes the webhook does. Where
+		// nothing of it changes, calls of one webhook need not wait for each other.
+		if _, err := tx.Exec(ctx, "SELECT FROM parley_webhooks WHERE id = $1 AND ($2 OR failing_since IS NOT NULL) FOR NO KEY UPDATE", d.Webhook, o.Error != ""); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `UPDATE parley_webhook_deliveries SET state = $2, attempts = attempts + 1,
 			due_at = CASE WHEN $2 = 'queued' THEN clock_timestamp() + $3::interval END WHERE id = $1 AND state = 'queued'`, d.ID, state, o.Again)
 		if err != nil || tag.RowsAffected() == 0 {

@@ -51,6 +51,10 @@ type attacker struct {
 	try func(ctx context.Context, n int, a *attempts) error
 	// hands is how many try at once, one when zero.
 	hands int
+	// pause is between two attempts of a hand, attackPause when zero.
+	pause time.Duration
+	// most is how often a phase tries, zero for as often as it can.
+	most int
 }
 
 // attackCommand lets strangers try everything against a server that others work
@@ -81,48 +85,64 @@ func attackCommand(ctx context.Context, args []string, out io.Writer) (err error
 func (w *attackWorld) run(ctx context.Context) error {
 	w.report.say("# Strangers try everything\n")
 	w.report.machine(ctx, w.db)
-	calm, err := w.honest(ctx, 1)
-	if err != nil {
-		return fmt.Errorf("honest users before: %w", err)
-	}
-	fmt.Fprintln(os.Stderr, "calm:", calm)
-	attacked, stop := context.WithCancel(ctx)
-	defer stop()
-	var wg sync.WaitGroup
 	list := w.attackers()
 	all := make([]*attempts, len(list))
 	for i, who := range list {
 		all[i] = &attempts{kind: who.kind}
+	}
+	runs, err := w.oneByOne(ctx, list, all)
+	if err != nil {
+		return err
+	}
+	calm, err := w.honest(ctx, len(runs)+1, w.seconds)
+	if err != nil {
+		return fmt.Errorf("honest users before: %w", err)
+	}
+	fmt.Fprintln(os.Stderr, "calm:", calm)
+	stormy, err := w.meanwhile(ctx, len(runs)+2, w.seconds, list, all)
+	if err != nil {
+		return fmt.Errorf("honest users meanwhile: %w", err)
+	}
+	runs = append(runs, calm, stormy)
+	if err := w.settled(ctx, runs...); err != nil {
+		w.report.breaks("not everything accepted was stored, or a file never tried: %v", err)
+	}
+	w.ssrf(all)
+	if err := w.judgeMail(ctx, all); err != nil {
+		return err
+	}
+	w.report.holds(w.stale.Load() > 0, "no session and no token was ended and used again")
+	w.write(all, calm, stormy)
+	return w.verify(ctx, runs...)
+}
+
+// meanwhile lets honest users work while strangers try, each of the list at once.
+func (w *attackWorld) meanwhile(ctx context.Context, run int, long time.Duration, list []attacker, all []*attempts) (honestRun, error) {
+	attacked, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	for i, who := range list {
 		for hand := range max(who.hands, 1) {
 			wg.Go(func() { w.attack(attacked, who, hand, all[i]) })
 		}
 	}
-	stormy, err := w.honest(ctx, 2)
+	stormy, err := w.honest(ctx, run, long)
 	stop()
 	wg.Wait()
-	if err != nil {
-		return fmt.Errorf("honest users meanwhile: %w", err)
-	}
-	if err := w.server.health(); err != nil {
-		return err
-	}
-	if err := w.settled(ctx, calm, stormy); err != nil {
-		w.report.breaks("not everything accepted was stored, or a file never tried: %v", err)
-	}
-	w.ssrf(all)
-	w.write(all, calm, stormy)
-	return w.verify(ctx, calm, stormy)
+	return stormy, errors.Join(err, w.server.health())
 }
 
 // attack tries until the context ends. Errors of the network are refusals: whoever
 // hangs up lets nobody in.
 func (w *attackWorld) attack(ctx context.Context, who attacker, hand int, a *attempts) {
-	for n := hand; ctx.Err() == nil; n += max(who.hands, 1) {
+	// Phases go on where the last one of the kind ended.
+	first := int(a.tried.Load()) + hand
+	for n := first; ctx.Err() == nil && (who.most == 0 || n-first < who.most); n += max(who.hands, 1) {
 		if err := who.try(ctx, n, a); err != nil && ctx.Err() == nil {
 			a.tell(false, 0, err.Error())
 		}
 		select {
-		case <-time.After(attackPause):
+		case <-time.After(max(who.pause, attackPause)):
 		case <-ctx.Done():
 		}
 	}
@@ -131,11 +151,9 @@ func (w *attackWorld) attack(ctx context.Context, who attacker, hand int, a *att
 // ssrf counts what reached the canary: whatever asked for it, it should not have.
 func (w *attackWorld) ssrf(all []*attempts) {
 	for _, a := range all {
-		if a.kind == kindMedia || a.kind == kindChannel {
-			if n := w.canary.hits(a.kind); n > 0 {
-				a.got.Add(n)
-				a.first = fmt.Sprintf("the canary was asked %d times", n)
-			}
+		if n := w.canary.hits(a.kind); n > 0 {
+			a.got.Add(n)
+			a.first = fmt.Sprintf("the canary was visited %d times", n)
 		}
 	}
 }
@@ -152,11 +170,12 @@ func (w *attackWorld) write(all []*attempts, calm, stormy honestRun) {
 		w.report.holds(a.tried.Load() > 0, "%s: was never tried", a.kind)
 	}
 	lines = append(lines, []string{"**all**", thousands(tried), thousands(got), ""})
-	w.report.say("\n## What was tried, in %s\n", w.seconds)
+	w.report.say("\n## What was tried, one by one for %s and all at once for %s\n", w.each, w.seconds)
 	w.report.table([]string{"kind", "attempts", "got in", "server errors"}, lines)
-	w.report.say("\n## What it cost honest users\n")
+	w.report.say("\n## What all at once cost honest users\n")
 	w.report.table([]string{"who", "", "times", "p50 ms", "p99 ms", "longest ms"}, [][]string{
 		calm.clients.row("client's webhook", "before"), stormy.clients.row("client's webhook", "meanwhile"),
 		calm.agent.row("agent's request", "before"), stormy.agent.row("agent's request", "meanwhile"),
+		calm.mails.row("client's mail, to its row", "before"), stormy.mails.row("client's mail, to its row", "meanwhile"),
 	})
 }

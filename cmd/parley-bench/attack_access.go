@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -24,8 +25,7 @@ func (w *attackWorld) accessAttackers() []attacker {
 		{kind: "path and header tricks, without credentials", try: w.trick},
 		{kind: "enumeration: another tenant's ids and name", try: w.enumerate},
 		{kind: "a token's way up: admin's and operator's operations", try: w.climb},
-		{kind: "hostile JSON and text from who logged in", try: w.hostile},
-		{kind: kindChannel, try: w.internalChannel},
+		{kind: "hostile JSON and text from who logged in", try: w.hostile, pause: 50 * time.Millisecond},
 	}
 }
 
@@ -221,23 +221,5 @@ func (w *attackWorld) hostile(ctx context.Context, n int, a *attempts) error {
 		}
 	}
 	a.tell(false, code, what[:min(len(what), 80)]+" "+text)
-	return err
-}
-
-// internalChannel is an admin of another business, who has the server connect to
-// what only it can reach.
-func (w *attackWorld) internalChannel(ctx context.Context, n int, a *attempts) error {
-	places := w.canary.places(kindChannel)
-	places = append(places, "http://169.254.169.254/latest/meta-data", "http://[fe80::1]/", "http://10.0.0.1/", "file:///etc/passwd", "gopher://127.0.0.1:"+w.canary.port)
-	body, err := json.Marshal(map[string]any{
-		"transport": "telegram", "name": fmt.Sprintf("mallory %d", n), "mode": "polling",
-		"settings": map[string]string{"api_url": places[n%len(places)]}, "secrets": map[string]string{"token": "123456:mallory"}, "unchecked": n%2 == 1,
-	})
-	if err != nil {
-		return err
-	}
-	// Whether it is kept is not the question; the canary says whether it was used.
-	code, text, err := w.send(ctx, http.MethodPost, w.api+"/channels", body, "Cookie", w.b.cookie)
-	a.tell(false, code, text)
 	return err
 }

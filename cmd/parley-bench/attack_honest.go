@@ -11,19 +11,25 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"parley/transports/sandbox"
 )
 
 // honestClients write at once, each a message every so often.
 const (
 	honestClients = 8
 	honestPause   = 40 * time.Millisecond
+	mailPause     = 200 * time.Millisecond
 )
 
 // honestRun is what honest users did and how long it took.
 type honestRun struct {
 	clients, agent waits
+	// mails are from a client's mail in the mailbox to its row.
+	mails waits
 	// replies that were accepted.
 	replies int
+	took    time.Duration
 }
 
 // waits are how long requests took, sorted.
@@ -34,15 +40,17 @@ func (w waits) row(who, when string) []string {
 }
 
 func (h honestRun) String() string {
-	return fmt.Sprintf("%d messages p99 %s, %d requests of an agent p99 %s", len(h.clients), quantile(h.clients, 0.99), len(h.agent), quantile(h.agent, 0.99))
+	return fmt.Sprintf("%d messages p99 %s, %d requests of an agent p99 %s, %d mails p99 %s", len(h.clients), quantile(h.clients, 0.99),
+		len(h.agent), quantile(h.agent, 0.99), len(h.mails), quantile(h.mails, 0.99))
 }
 
 // honest lets clients write and an agent answer for a while; every request must
 // succeed.
-func (w *attackWorld) honest(ctx context.Context, run int) (out honestRun, err error) {
-	deadline := time.Now().Add(w.seconds)
+func (w *attackWorld) honest(ctx context.Context, run int, long time.Duration) (out honestRun, err error) {
+	deadline := time.Now().Add(long)
 	var wg sync.WaitGroup
-	took, errs := make([]waits, honestClients), make([]error, honestClients+1)
+	took, errs := make([]waits, honestClients), make([]error, honestClients+2)
+	out.took = long
 	for i := range honestClients {
 		wg.Go(func() {
 			for n := 1; ctx.Err() == nil && time.Now().Before(deadline); n++ {
@@ -58,11 +66,33 @@ func (w *attackWorld) honest(ctx context.Context, run int) (out honestRun, err e
 		})
 	}
 	wg.Go(func() { out.agent, out.replies, errs[honestClients] = w.agent(ctx, deadline) })
+	wg.Go(func() { out.mails, errs[honestClients+1] = w.mailer(ctx, run, deadline) })
 	wg.Wait()
 	out.clients = slices.Concat(took...)
 	slices.Sort(out.clients)
 	slices.Sort(out.agent)
+	slices.Sort(out.mails)
 	return out, errors.Join(errs...)
+}
+
+// mailer is a client who writes mails, each once the last one is stored.
+func (w *attackWorld) mailer(ctx context.Context, run int, deadline time.Time) (took waits, err error) {
+	for n := 1; ctx.Err() == nil && time.Now().Before(deadline); n++ {
+		began, text := time.Now(), fmt.Sprintf("honest mail %d of %d", n, run)
+		if _, err := w.mail.Write(sandbox.Letter{From: "Ada <" + victim + ">", Subject: "My order", Text: text}); err != nil {
+			return took, err
+		}
+		w.letters.delivered.Add(1)
+		if err := until(ctx, time.Minute, "a client's mail to be stored", func() (stored bool, err error) {
+			err = w.db.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM crm_chat_messages WHERE created_at > $1 AND message LIKE $2)", began.Add(-time.Second), text+"%").Scan(&stored)
+			return stored, err
+		}); err != nil {
+			return took, err
+		}
+		took = append(took, time.Since(began))
+		time.Sleep(mailPause)
+	}
+	return took, nil
 }
 
 // agent looks at the inbox, opens a chat, and answers, again and again.
@@ -130,29 +160,40 @@ func (w *attackWorld) send(ctx context.Context, method, target string, body []by
 		return 0, "", err
 	}
 	defer res.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
-	return res.StatusCode, string(data), err
+	text, err = readSome(res.Body)
+	return res.StatusCode, text, err
+}
+
+// readSome reads a megabyte at most.
+func readSome(r io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, 1<<20))
+	return string(data), err
 }
 
 // found is what is in the database in the end.
-type found struct{ In, Out, Forged, Doubled, Strangers, Untried int }
+type found struct {
+	In, Out, Forged, Doubled, Strangers, Untried int
+	Mails                                        int64
+}
 
 func (w *attackWorld) found(ctx context.Context) (f found, err error) {
 	err = w.db.pool.QueryRow(ctx, `
-		SELECT count(*) FILTER (WHERE direction = 'in' AND message NOT LIKE '%ATTACK%' AND message NOT LIKE 'SSRF%'),
+		SELECT count(*) FILTER (WHERE direction = 'in' AND message NOT LIKE '%ATTACK%' AND message NOT LIKE 'SSRF%'
+		                          AND (channel_id <> $1 OR message LIKE 'honest mail%')),
 		       count(*) FILTER (WHERE direction = 'out' AND message = 'We open at nine.'),
 		       count(*) FILTER (WHERE message LIKE '%ATTACK%'),
-		       (SELECT count(*) FROM (SELECT FROM crm_chat_messages WHERE direction = 'in' GROUP BY message, chat_id HAVING count(*) > 1) d),
+		       (SELECT count(*) FROM (SELECT FROM crm_chat_messages WHERE direction = 'in' AND channel_id <> $1 GROUP BY message, chat_id HAVING count(*) > 1) d),
 		       (SELECT count(*) FROM core_users WHERE email LIKE 'mallory%' OR name LIKE 'mallory%'),
-		       (SELECT count(*) FROM parley_media WHERE state = 'pending' AND attempts = 0)
-		  FROM crm_chat_messages`).Scan(&f.In, &f.Out, &f.Forged, &f.Doubled, &f.Strangers, &f.Untried)
+		       (SELECT count(*) FROM parley_media WHERE state = 'pending' AND attempts = 0),
+		       count(*) FILTER (WHERE direction = 'in' AND channel_id = $1)
+		  FROM crm_chat_messages`, string(w.mailbox.ID)).Scan(&f.In, &f.Out, &f.Forged, &f.Doubled, &f.Strangers, &f.Untried, &f.Mails)
 	return f, err
 }
 
 // expected is what honest users were told is stored.
 func (w *attackWorld) expected(runs ...honestRun) (messages, replies int) {
 	for _, r := range runs {
-		messages, replies = messages+len(r.clients), replies+r.replies
+		messages, replies = messages+len(r.clients)+len(r.mails), replies+r.replies
 	}
 	return messages + w.replayed.stored(), replies
 }
@@ -162,7 +203,7 @@ func (w *attackWorld) settled(ctx context.Context, runs ...honestRun) error {
 	messages, replies := w.expected(runs...)
 	return until(ctx, 2*time.Minute, "everything accepted to be stored, and every file to be asked for once", func() (bool, error) {
 		f, err := w.found(ctx)
-		return err == nil && f.In >= messages && f.Out >= replies && f.Untried == 0, err
+		return err == nil && f.In >= messages && f.Out >= replies && f.Untried == 0 && f.Mails >= w.letters.delivered.Load(), err
 	})
 }
 

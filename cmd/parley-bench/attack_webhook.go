@@ -19,12 +19,6 @@ import (
 	"parley/transports/sandbox"
 )
 
-// The kinds whose success is what the canary saw.
-const (
-	kindMedia   = "SSRF: media URLs of a hijacked provider, redirects"
-	kindChannel = "SSRF: channels at internal addresses, by a tenant's admin"
-)
-
 // attackers are all kinds.
 func (w *attackWorld) attackers() []attacker {
 	return slices.Concat([]attacker{
@@ -32,10 +26,11 @@ func (w *attackWorld) attackers() []attacker {
 		{kind: "forged webhooks: SMS", try: func(ctx context.Context, n int, a *attempts) error { return w.forgeTwilio(ctx, n, a, 0) }},
 		{kind: "forged webhooks: WhatsApp", try: func(ctx context.Context, n int, a *attempts) error { return w.forgeTwilio(ctx, n, a, 1) }},
 		{kind: "replayed webhooks: Telegram", try: w.replayTelegram},
-		{kind: "replayed webhooks: SMS", try: w.replayTwilio},
+		{kind: "replayed webhooks: SMS", try: func(ctx context.Context, n int, a *attempts) error { return w.replayTwilio(ctx, n, a, 0) }},
+		{kind: "replayed webhooks: WhatsApp", try: func(ctx context.Context, n int, a *attempts) error { return w.replayTwilio(ctx, n, a, 1) }},
 		{kind: "guessed webhook and file paths", try: w.guessPath},
 		{kind: kindMedia, try: w.foreignMedia},
-	}, w.accessAttackers(), w.rawAttackers())
+	}, w.sessionAttackers(), w.accessAttackers(), w.outwardAttackers(), w.mailAttackers(), w.rawAttackers())
 }
 
 // forged sends what must not be believed; whatever is answered 2xx got in.
@@ -150,11 +145,11 @@ func (w *attackWorld) replayTelegram(ctx context.Context, n int, a *attempts) er
 	return err
 }
 
-func (w *attackWorld) replayTwilio(ctx context.Context, n int, a *attempts) error {
-	sid := fmt.Sprintf("SM%032d", 7_000_000+n%10)
-	form := twilioForm(&w.numbers[0], sid, "REPLAY "+sid)
-	code, text, err := w.send(ctx, http.MethodPost, w.twilioURL(0), []byte(form.Encode()),
-		"Content-Type", formType, twilioSignature, sign(sandbox.DefaultTwilioToken, w.twilioURL(0), form))
+func (w *attackWorld) replayTwilio(ctx context.Context, n int, a *attempts, number int) error {
+	sid := fmt.Sprintf("SM%032d", 7_000_000+100*number+n%10)
+	form := twilioForm(&w.numbers[number], sid, "REPLAY "+sid)
+	code, text, err := w.send(ctx, http.MethodPost, w.twilioURL(number), []byte(form.Encode()),
+		"Content-Type", formType, twilioSignature, sign(sandbox.DefaultTwilioToken, w.twilioURL(number), form))
 	if err == nil && code/100 == 2 {
 		w.replayed.note(sid)
 	}
@@ -188,7 +183,7 @@ func (w *attackWorld) foreignMedia(ctx context.Context, n int, a *attempts) erro
 	places := w.canary.places(kindMedia)
 	place := places[n/2%len(places)]
 	if n%2 == 1 {
-		place = fmt.Sprintf("%s/2010-04-01/Accounts/%s/Messages/MM%032d/Media/ME%031d%c", w.between.URL, sandbox.DefaultTwilioAccount, n, n, 'a'+n/2%len(places))
+		place = fmt.Sprintf("%s/2010-04-01/Accounts/%s/Messages/MM%032d/Media/ME%032x", w.between.URL, sandbox.DefaultTwilioAccount, n, n/2)
 	}
 	if n > 4*len(places) {
 		place = places[n%len(places)] // each redirect was tried

@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/events"
@@ -41,13 +41,18 @@ type attackWorld struct {
 	telegram *sandbox.Telegram
 	twilio   *sandbox.Twilio
 	numbers  []events.Channel
+	mail     *sandbox.Mail
+	mailbox  events.Channel
+	letters  letters
 	// between stands before the stand-in for Twilio and redirects where an
 	// attacker wants.
 	between *httptest.Server
-	canary  *canary
+	canary  canary
 	// a works; b is who would like to know.
 	a, b     attackTenant
 	replayed replayed
+	// stale counts sessions and tokens that were ended and used again.
+	stale atomic.Int64
 }
 
 // attackTenant is a business with an owner who logged in.
@@ -90,6 +95,9 @@ func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *
 	if err := w.startTwilio(ctx); err != nil {
 		return w, err
 	}
+	if err := w.startMail(ctx); err != nil {
+		return w, err
+	}
 	listen, err := freeAddr(ctx)
 	if err != nil {
 		return w, err
@@ -130,9 +138,10 @@ func (w *attackWorld) close() error {
 	if w.db != nil {
 		errs = append(errs, w.db.close())
 	}
-	if w.canary != nil {
-		errs = append(errs, w.canary.server.Close())
+	if w.mail != nil {
+		errs = append(errs, w.mail.Close())
 	}
+	errs = append(errs, w.canary.close())
 	return errors.Join(errs...)
 }
 
@@ -152,9 +161,10 @@ func (w *attackWorld) startTwilio(ctx context.Context) (err error) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	w.between = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if _, sid, ok := strings.Cut(r.URL.Path, "/Media/"); ok {
+		if _, sid, ok := strings.Cut(r.URL.Path, "/Media/ME"); ok {
 			places := w.canary.places(kindMedia)
-			http.Redirect(rw, r, places[int(sid[len(sid)-1])%len(places)], http.StatusFound)
+			n, _ := strconv.ParseUint(sid, 16, 64) // the first, if it is none
+			http.Redirect(rw, r, places[n%uint64(len(places))], http.StatusFound)
 			return
 		}
 		proxy.ServeHTTP(rw, r)
@@ -239,62 +249,4 @@ func join(ctx context.Context, c *cluster, client *http.Client, api string, tena
 	_, err = ask("/tokens", map[string]any{"name": "bot", "role": "agent", "scopes": []string{"chats:read", "chats:write"}}, &token, "Cookie", t.cookie)
 	t.token = token.Secret
 	return t, err
-}
-
-// canary is a service on loopback that nobody outside may reach, such as a
-// database's or a cloud's metadata. It counts who asks, by what is in the path.
-type canary struct {
-	server *http.Server
-	port   string
-	mu     sync.Mutex
-	asked  map[string]int64
-}
-
-func startCanary(ctx context.Context) (*canary, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", ":0") // on IPv6, too
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return nil, err
-	}
-	c := &canary{port: port, asked: map[string]int64{}}
-	c.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		kind := kindMedia
-		if strings.Contains(r.URL.Path, "channel") {
-			kind = kindChannel
-		}
-		c.asked[kind]++
-		w.Header().Set("Content-Type", "image/png")
-		_, _ = w.Write([]byte("the secret")) // whoever reads it got in
-	})}
-	go func() { _ = c.server.Serve(l) }() // until close
-	return c, nil
-}
-
-func (c *canary) hits(kind string) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.asked[kind]
-}
-
-// places are ways to write where the canary is: by name, by names that resolve to
-// it, by numbers in other bases, by mapped and scoped addresses.
-func (c *canary) places(kind string) []string {
-	path := ":" + c.port + "/media"
-	if kind == kindChannel {
-		path = ":" + c.port + "/channel"
-	}
-	var list []string
-	for _, host := range []string{
-		"127.0.0.1", "localhost", "LOCALHOST.", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001", "0177.0.0.1",
-		"0.0.0.0", "[::]", "user@127.0.0.1", "api.twilio.com@127.0.0.1", "127.0.0.1#api.twilio.com",
-	} {
-		list = append(list, "http://"+host+path, "https://"+host+path)
-	}
-	return list
 }

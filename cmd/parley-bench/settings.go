@@ -22,6 +22,7 @@ type settings struct {
 	explain time.Duration
 
 	seconds  time.Duration
+	each     time.Duration
 	rounds   int
 	preload  int
 	messages int
@@ -51,6 +52,7 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
 	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, stream: length of one measurement; soak: of all (1h)")
+	f.DurationVar(&s.each, "each", 2*time.Second, "attack: how long each kind is tried alone")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
 	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000)")
