@@ -123,7 +123,8 @@ type route struct {
 // reached, and wrote last.
 func routesOf(ctx context.Context, tx pgx.Tx, chat int64) ([]route, error) {
 	// A channel that the provider refused takes no more while something waits to
-	// try it again.
+	// try it again. When somebody wrote last is mostly among the newest messages:
+	// there it is looked for first, as all that one person ever wrote may be much.
 	rows, _ := tx.Query(ctx, `
 		SELECT m.id::text, ch.id::text, ch.name, m.transport, m.address, last.created_at,
 		       CASE WHEN m.unreachable_at IS NULL THEN '' ELSE coalesce(nullif(m.unreachable_why, ''), 'unreachable') END,
@@ -134,8 +135,14 @@ func routesOf(ctx context.Context, tx pgx.Tx, chat int64) ([]route, error) {
 		  JOIN parley_channels ch ON ch.id = m.channel_id
 		  LEFT JOIN parley_senders s ON s.tenant_id = ch.tenant_id AND s.channel_id = ch.id
 		  LEFT JOIN LATERAL (
-			SELECT i.created_at, i.sent_at FROM crm_chat_messages i
-			 WHERE i.chat_id = m.chat_id AND i.sender_id = m.id AND i.direction = 'in' ORDER BY i.seq DESC LIMIT 1) last ON true
+			(SELECT i.created_at, i.sent_at FROM (
+				SELECT n.seq, n.sender_id, n.direction, n.created_at, n.sent_at FROM crm_chat_messages n
+				 WHERE n.chat_id = m.chat_id ORDER BY n.seq DESC LIMIT 50) i
+			  WHERE i.sender_id = m.id AND i.direction = 'in' ORDER BY i.seq DESC LIMIT 1)
+			UNION ALL
+			(SELECT i.created_at, i.sent_at FROM crm_chat_messages i
+			  WHERE i.chat_id = m.chat_id AND i.sender_id = m.id AND i.direction = 'in' ORDER BY i.seq DESC LIMIT 1)
+			LIMIT 1) last ON true
 		 WHERE m.chat_id = $1 AND m.client_id IS NOT NULL AND m.address <> ''
 		 ORDER BY m.unreachable_at IS NOT NULL, ch.paused_at IS NOT NULL, last.created_at DESC NULLS LAST, m.created_at, m.id`, chat)
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (r route, err error) {

@@ -111,10 +111,10 @@ func (b *deskBench) size(ctx context.Context, name string, chats, messages int, 
 			"real one with the roles api and router, on PostgreSQL's settings of `parley serve`; fsync is on.",
 			thousands(messages), thousands(chats), thousands(b.tenants), smallChats, messagesPerChat, seeded.Seconds(), float64(size)/1e9)
 	}
-	if err := w.start(ctx, dir, b.settings); err != nil {
+	if err := w.start(ctx, dir, b.settings, "api,router"); err != nil {
 		return nil, err
 	}
-	defer w.server.stop()
+	defer w.server.stop() // without a dispatcher, nobody sends what is replied
 	for _, q := range w.questions() {
 		a := asked{question: q}
 		// Once to fill caches and plans.
@@ -136,15 +136,15 @@ func (b *deskBench) size(ctx context.Context, name string, chats, messages int, 
 	return list, nil
 }
 
-// start starts the server, with nobody to send what is replied.
-func (w *deskWorld) start(ctx context.Context, dir string, s settings) error {
+// start starts the server, with all roles if none are named, and has owners log in.
+func (w *deskWorld) start(ctx context.Context, dir string, s settings, roles string) error {
 	listen, err := freeAddr(ctx)
 	if err != nil {
 		return err
 	}
 	s.serve += " --rate-limit 0"
 	w.api = "http://" + listen + "/api/v1"
-	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen, roles: "api,router"}); err != nil {
+	if w.server, err = startServer(ctx, dir, "parley", s, w.db, w.bot, serverOptions{api: listen, roles: roles}); err != nil {
 		return err
 	}
 	if w.big, err = join(ctx, w.db, w.client, w.api, w.bot.channel.Tenant, "owner@bench.example"); err != nil {

@@ -6,6 +6,7 @@
 //	parley-bench files              attachments both ways over every network
 //	parley-bench walls              the cost of row security
 //	parley-bench desk               what agents ask for, at ten million messages
+//	parley-bench page               agents' pages in a browser, at a million chats
 //	parley-bench stream             webhook to event at open streams
 //	parley-bench soak               an hour of moderate load: is anything growing?
 //	parley-bench attack             strangers try everything, while others work
@@ -43,7 +44,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | stream | soak | attack | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | page | stream | soak | attack | faults [inbound|outbound] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -60,6 +61,7 @@ var commands = map[string]command{
 	"files":           benchFiles,
 	"walls":           benchWalls,
 	"desk":            benchDesk,
+	"page":            benchPage,
 	"stream":          benchStream,
 	"soak":            benchSoak,
 	"attack":          attackCommand,

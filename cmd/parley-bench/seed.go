@@ -30,6 +30,8 @@ type seeding struct {
 	chats    int
 	messages int
 	tenants  int
+	// thread is how many messages chat 1 has; the others' if 0.
+	thread int
 }
 
 func (s *seeding) each() int { return max(s.messages/max(s.chats, 1), 1) }
@@ -195,7 +197,26 @@ func (s *seeding) talk() (list []string) {
 	for k := s.each() + 1; k <= messagesPerChat; k++ {
 		list = append(list, s.small(k, words))
 	}
-	return list
+	return append(list, s.long(words)...)
+}
+
+// long makes chat 1 a long one that goes on until now.
+func (s *seeding) long(words string) []string {
+	if s.thread <= s.each() {
+		return nil
+	}
+	words = strings.ReplaceAll(words, "random()", "random() + 0 * k") // another text for each
+	return []string{
+		s.fill(`
+			INSERT INTO crm_chat_messages (tenant_id, chat_id, sender_id, message, sent_at, read_at, created_at, seq, direction,
+			       kind, content, channel_id, provider_chat, provider_message, provider_at, routed_by, event_id)
+			SELECT @tenant, 1, CASE WHEN k % 3 = 0 THEN `+sqlAgentMember+` ELSE `+sqlClientMember+` END, t.words, t.at, t.at, t.at, k,
+			       CASE WHEN k % 3 = 0 THEN 'out' ELSE 'in' END, 'text', jsonb_build_object('type', 'text', 'text', t.words), @channel,
+			       CASE WHEN k % 3 <> 0 THEN (@first + 1)::text END, CASE WHEN k % 3 <> 0 THEN k::text END, t.at, CASE WHEN k % 3 <> 0 THEN 'member' END, gen_random_uuid()
+			  FROM generate_series(@each + 1, @thread) k, (SELECT 1 AS i) c,
+			       LATERAL (SELECT `+words+` AS words, now() - (@thread - k) * interval '5 minutes' AS at) t`, "@thread", fmt.Sprint(s.thread)),
+		s.fill(`UPDATE crm_chats SET last_seq = @thread, last_message_at = now(), status = 'open', unread = false WHERE id = 1`, "@thread", fmt.Sprint(s.thread)),
+	}
 }
 
 func (s *seeding) small(k int, words string) string {

@@ -51,13 +51,13 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
 	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
-	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, stream: length of one measurement; soak: of all (1h)")
+	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, page, stream: length of one measurement; soak: of all (1h)")
 	f.DurationVar(&s.each, "each", 2*time.Second, "attack: how long each kind is tried alone")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
-	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000)")
-	f.IntVar(&s.chats, "chats", 1_000_000, "desk: chats of the large tenant")
-	f.IntVar(&s.tenants, "tenants", 1_000, "desk: small tenants beside it; stream: tenants")
+	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000), page: (2,000,000)")
+	f.IntVar(&s.chats, "chats", 1_000_000, "desk, page: chats of the large tenant")
+	f.IntVar(&s.tenants, "tenants", 1_000, "desk, page: small tenants beside it; stream: tenants")
 	f.IntVar(&s.streams, "streams", 1_000, "stream, soak: streams that are open (soak 50)")
 	f.DurationVar(&s.think, "think", 250*time.Millisecond, "desk: how often each of 32 connections asks")
 	f.IntVar(&s.rate, "rate", 600, "faults inbound, soak: messages written per second (soak 300)")
@@ -72,6 +72,9 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.Visit(func(fl *flag.Flag) { given[fl.Name] = true })
 	if name == "desk" && !given["messages"] {
 		s.messages = 10_000_000
+	}
+	if name == "page" && !given["messages"] {
+		s.messages = 2_000_000
 	}
 	if name == "stream" && !given["tenants"] {
 		s.tenants = 20

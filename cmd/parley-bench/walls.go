@@ -194,9 +194,9 @@ func (b *wallsBench) read(ctx context.Context, w *walled) error {
 }
 
 // quantile is of sorted durations; zero of none.
-func quantile(sorted []time.Duration, q float64) time.Duration {
+func quantile[T any](sorted []T, q float64) (none T) {
 	if len(sorted) == 0 {
-		return 0
+		return none
 	}
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }

@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -61,6 +62,17 @@ func loadAssets() (*assets, error) {
 	})
 	a.base = assetsPath + hex.EncodeToString(sum.Sum(nil)[:8]) + "/"
 	return a, err
+}
+
+// modules are the scripts that the first one imports, and those that they import.
+func (a *assets) modules() (paths []string) {
+	for name := range a.files {
+		if strings.HasSuffix(name, ".js") && name != "parley.js" && name != "template.js" {
+			paths = append(paths, a.base+name)
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // ServeHTTP hands out a file. One of another build is still found, for pages

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -54,7 +55,7 @@ func loadLooks(a *assets) (looks, error) {
 	for _, tag := range tags {
 		text := catalog(i18n.NewLocalizer(bundle, tag.String()))
 		t, err := template.New("").Funcs(template.FuncMap{
-			"t": text, "asset": func(name string) string { return a.base + name }, "reactions": reactions,
+			"t": text, "asset": func(name string) string { return a.base + name }, "modules": a.modules, "reactions": reactions,
 		}).ParseFS(embedded, "templates/*.html")
 		if err != nil {
 			return looks{}, err
@@ -138,8 +139,28 @@ func (p *pages) write(w http.ResponseWriter, r *http.Request, status int, l look
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if buf.Len() < leastCompressed || !compressible(w.Header(), r) {
+		w.WriteHeader(status)
+		_, _ = buf.WriteTo(w)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
-	_, _ = buf.WriteTo(w)
+	zip := gzip.NewWriter(w)
+	_, _ = buf.WriteTo(zip)
+	_ = zip.Close() // whoever asked has gone
+}
+
+// leastCompressed is how many bytes a page must have, so that fewer packets go.
+const leastCompressed = 1 << 10
+
+// compressible reports whether an answer may be compressed. Not where another site
+// made the browser ask: with words of its choice in the query it could guess what
+// else is on the page by how well that compresses (https://www.breachattack.com).
+func compressible(h http.Header, r *http.Request) bool {
+	h.Add("Vary", "Accept-Encoding, Sec-Fetch-Site")
+	site := r.Header.Get("Sec-Fetch-Site")
+	return strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && (site == "same-origin" || site == "none")
 }
 
 // notFound is an error whose message is a text of the catalog.

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -175,7 +177,7 @@ func TestStrangersSeeNoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html", "/clients", "/clients/new", "/clients/1", "/templates", "/templates/1", "/channels", "/connect/telegram", "/users", "/users/1", "/tokens", "/webhooks", "/webhooks/x", "/audit-log", "/profile", "/messages/1/journey"} {
+	for _, path := range []string{"/inbox", "/inbox/1", "/inbox/1/messages?after=1", "/inbox/1/messages/1", "/deliveries", "/messages/1/html", "/clients", "/clients/new", "/clients/1", "/templates", "/templates/1", "/channels", "/connect/telegram", "/users", "/users/1", "/tokens", "/webhooks", "/webhooks/x", "/audit-log", "/profile", "/messages/1/journey", "/quarantine", "/quarantine/1"} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 		if to := w.Header().Get("Location"); w.Code != http.StatusSeeOther || !strings.HasPrefix(to, "/login") {
@@ -206,5 +208,59 @@ func TestPageWeight(t *testing.T) {
 	}
 	if total > 100_000 {
 		t.Errorf("scripts, styles and icons weigh %d bytes compressed", total)
+	}
+}
+
+// TestPagesAreCompressed tells who may have a page compressed: not whom another
+// site sent, who could guess from the length what else is on it.
+func TestPagesAreCompressed(t *testing.T) {
+	h, err := New(Options{Desk: &desk.Desk{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		accept, site string
+		want         bool
+	}{
+		{"gzip, br", "same-origin", true}, {"gzip", "none", true}, {"gzip", "cross-site", false}, {"gzip", "same-site", false}, {"gzip", "", false}, {"br", "same-origin", false},
+	} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/invite", nil)
+		r.Header.Set("Accept-Encoding", c.accept)
+		if c.site != "" {
+			r.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		body := io.Reader(w.Body)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != c.want {
+			t.Errorf("%+v: compressed is %v", c, got)
+		} else if got {
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if page, err := io.ReadAll(body); err != nil || !strings.Contains(string(page), "</html>") {
+			t.Errorf("%+v: %.100q, %v", c, page, err)
+		}
+	}
+}
+
+// TestModules holds what pages load ahead against what the scripts import.
+func TestModules(t *testing.T) {
+	a, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for next := []string{"parley.js"}; len(next) > 0; next = next[1:] {
+		for _, m := range regexp.MustCompile(`from "\./([a-z]+\.js)"`).FindAllStringSubmatch(string(a.files[next[0]].plain), -1) {
+			if path := a.base + m[1]; !slices.Contains(want, path) {
+				want, next = append(want, path), append(next, m[1])
+			}
+		}
+	}
+	slices.Sort(want)
+	if got := a.modules(); !slices.Equal(got, want) {
+		t.Errorf("loaded ahead are %q, imported %q", got, want)
 	}
 }
