@@ -22,7 +22,7 @@ const (
 	// pageThread is how many messages the long thread has; it is chat 1's.
 	pageThread = 50_000
 	// pageLoads is how often each page is opened.
-	pageLoads = 30
+	pageLoads = 15
 	// pagePace is how often a client writes into the open page.
 	pagePace = 100 * time.Millisecond
 	// What the pages may be at most.

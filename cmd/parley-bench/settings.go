@@ -55,7 +55,7 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.DurationVar(&s.each, "each", 2*time.Second, "attack: how long each kind is tried alone")
 	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
-	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000), page: (2,000,000)")
+	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000), page: (1,000,000)")
 	f.IntVar(&s.chats, "chats", 1_000_000, "desk, page: chats of the large tenant")
 	f.IntVar(&s.tenants, "tenants", 1_000, "desk, page: small tenants beside it; stream: tenants")
 	f.IntVar(&s.streams, "streams", 1_000, "stream, soak: streams that are open (soak 50)")
@@ -74,7 +74,7 @@ func parseSettings(name string, args []string) (settings, error) {
 		s.messages = 10_000_000
 	}
 	if name == "page" && !given["messages"] {
-		s.messages = 2_000_000
+		s.messages = 1_000_000
 	}
 	if name == "stream" && !given["tenants"] {
 		s.tenants = 20
