@@ -112,6 +112,41 @@ func TestReadersMissNothing(t *testing.T) {
 	check("the slow reader", late)
 }
 
+// Who asks for the place, then reads the state, then follows from there, misses
+// nothing that happened in between, whether others read at the time or not.
+func TestPlaceBeforeReading(t *testing.T) {
+	t.Parallel()
+	b := natstest.Start(t, one)
+	for id := int64(1); id <= 6; id++ {
+		place, err := b.FactPlace(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.PublishFacts(within(t), []events.Fact{fact(id, tenant, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Facts(within(t), jetstream.FactOptions{Tenant: tenant, After: place})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id < 3 {
+			defer r.Close() // from now on there is a reader
+		}
+		for {
+			recs, err := r.Next(within(t), 10)
+			if err != nil {
+				t.Fatalf("after %v: %v", place, err)
+			}
+			if last := recs[len(recs)-1].Fact.ID; last == id {
+				break
+			}
+		}
+		if id >= 3 {
+			r.Close()
+		}
+	}
+}
+
 // A place means the same to another process and after a restart of the server; of
 // a stream that was made anew it is refused.
 func TestPlacesOutliveTheServer(t *testing.T) {

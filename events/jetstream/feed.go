@@ -72,6 +72,13 @@ func (f *feed) leave(r *FactReader, err error) {
 	}
 }
 
+// place is what was handed out, while there are readers.
+func (f *feed) place() (Place, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return Place{Seq: f.last, Stream: f.mark}, f.source != nil
+}
+
 // feedBatch is how many facts are handed out under one lock.
 const feedBatch = 500
 

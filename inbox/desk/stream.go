@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"parley/events"
 	"parley/events/jetstream"
@@ -58,6 +59,25 @@ func (d *Desk) Stream(ctx context.Context, from StreamFrom) (*Stream, error) {
 	}
 	log := d.log()
 	return &Stream{reader: reader, log: func(err error) { log.WarnContext(ctx, "not a fact", "error", err) }}, nil
+}
+
+// placePatience is how long a page waits to learn where the stream stands.
+const placePatience = 500 * time.Millisecond
+
+// Place is a resume point from which nothing is missed that happens after the call;
+// empty when it cannot be told, because NATS is away.
+func (d *Desk) Place(ctx context.Context) string {
+	if d.Bus == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, placePatience)
+	defer cancel()
+	p, err := d.Bus.FactPlace(ctx)
+	if err != nil {
+		d.log().WarnContext(ctx, "where the stream of facts stands is not known, so the page asks for what it missed", "error", err)
+		return ""
+	}
+	return p.String()
 }
 
 // streamBatch bounds one answer of Next.

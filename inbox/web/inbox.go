@@ -45,6 +45,7 @@ type chatRow struct {
 }
 
 func (p *pages) showInbox(w http.ResponseWriter, r *http.Request) {
+	place := p.Desk.Place(r.Context())
 	list, err := p.list(r, 0)
 	if err != nil {
 		p.fail(w, r, err)
@@ -54,7 +55,7 @@ func (p *pages) showInbox(w http.ResponseWriter, r *http.Request) {
 		p.fragment(w, r, http.StatusOK, "chats", list)
 		return
 	}
-	p.show(w, r, http.StatusOK, "inbox", frame{Title: "inbox.title", Here: "inbox", Script: true, Page: inboxPage{List: list}})
+	p.show(w, r, http.StatusOK, "inbox", frame{Title: "inbox.title", Here: "inbox", Script: true, Place: place, Page: inboxPage{List: list}})
 }
 
 // list reads the chats that the request asks for; open is the one whose thread is

@@ -111,7 +111,10 @@ type frame struct {
 	Script bool
 	// Phones is where the clients' side of a demo is played.
 	Phones string
-	Page   any
+	// Place is where the stream of facts stood before the page was read, for pages
+	// that follow it; empty when that is not known.
+	Place string
+	Page  any
 }
 
 // show renders a page. What is rendered is sent only when all of it is there.

@@ -118,6 +118,7 @@ func (p *pages) showPanel(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *pages) panelPage(w http.ResponseWriter, r *http.Request, status int, wrong func(*panel)) {
+	place := p.Desk.Place(r.Context())
 	id, err := chatID(r)
 	var page inboxPage
 	if err == nil {
@@ -140,7 +141,7 @@ func (p *pages) panelPage(w http.ResponseWriter, r *http.Request, status int, wr
 	if wrong != nil {
 		wrong(page.Panel)
 	}
-	p.show(w, r, status, "inbox", frame{Title: page.Thread.Name, Here: "inbox", Script: true, Page: page})
+	p.show(w, r, status, "inbox", frame{Title: page.Thread.Name, Here: "inbox", Script: true, Place: place, Page: page})
 }
 
 // panelForm is the handler of a form of the panel, which stays where it is when

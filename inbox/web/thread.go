@@ -89,6 +89,7 @@ func (p *pages) showChat(w http.ResponseWriter, r *http.Request) {
 
 // chatPage shows a chat with what its reader had typed, and why it was not sent.
 func (p *pages) chatPage(w http.ResponseWriter, r *http.Request, status int, flash string, typed composer) {
+	place := p.Desk.Place(r.Context())
 	id, err := chatID(r)
 	if err != nil {
 		p.fail(w, r, err)
@@ -105,7 +106,7 @@ func (p *pages) chatPage(w http.ResponseWriter, r *http.Request, status int, fla
 		return
 	}
 	p.show(w, r, status, "inbox", frame{
-		Title: t.Name, Here: "inbox", Script: true, Flash: flash, Page: inboxPage{List: list, Thread: &t},
+		Title: t.Name, Here: "inbox", Script: true, Flash: flash, Place: place, Page: inboxPage{List: list, Thread: &t},
 	})
 }
 

@@ -102,26 +102,45 @@ export function startLive(thread) {
     if (here(dataOf(event))) thread.showNotes();
   }
 
-  let broken = false;
-  const stream = new EventSource("/api/v1/stream");
-  for (const verb of messageEvents) stream.addEventListener(`parley.message.${verb}`, message);
-  for (const name of chatEvents) stream.addEventListener(`parley.${name}`, chat);
-  for (const name of noteEvents) stream.addEventListener(`parley.${name}`, note);
-  stream.addEventListener("reset", () => location.reload());
-  stream.addEventListener("open", () => {
+  // The page was rendered at a place in the stream of facts: what happened since
+  // then is told first. A browser resumes a lost connection by itself, but gives up
+  // when a server answers anything but a stream, as a proxy does during a restart.
+  let place = status.dataset.place;
+  let stream;
+  function follow() {
+    stream = new EventSource(place ? `/api/v1/stream?after=${encodeURIComponent(place)}` : "/api/v1/stream");
+    const on = (name, f) =>
+      stream.addEventListener(name, (event) => {
+        place = event.lastEventId || place;
+        f(event);
+      });
+    for (const verb of messageEvents) on(`parley.message.${verb}`, message);
+    for (const name of chatEvents) on(`parley.${name}`, chat);
+    for (const name of noteEvents) on(`parley.${name}`, note);
+    stream.addEventListener("reset", () => location.reload());
+    stream.addEventListener("open", opened);
+    stream.addEventListener("error", lost);
+  }
+
+  let asked = Boolean(place); // what happened before the stream began is known
+  function opened() {
     status.textContent = status.dataset.connected;
     status.classList.remove("off");
     refreshList();
-    if (broken) {
+    if (!asked) {
       thread.catchUp();
       thread.showHead();
       thread.showNotes();
+      thread.showScheduled();
     }
-    broken = false;
-  });
-  stream.addEventListener("error", () => {
-    broken = true;
+    asked = true;
+  }
+
+  function lost() {
+    asked = false;
     status.textContent = status.dataset.lost;
     status.classList.add("off");
-  });
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000 + Math.random() * 3000);
+  }
+  follow();
 }
