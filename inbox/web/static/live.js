@@ -105,13 +105,13 @@ export function startLive(thread) {
   // The page was rendered at a place in the stream of facts: what happened since
   // then is told first. A browser resumes a lost connection by itself, but gives up
   // when a server answers anything but a stream, as a proxy does during a restart.
-  let place = status.dataset.place;
+  let seen = status.dataset.place;
   let stream;
   function follow() {
-    stream = new EventSource(place ? `/api/v1/stream?after=${encodeURIComponent(place)}` : "/api/v1/stream");
+    stream = new EventSource(seen ? `/api/v1/stream?after=${encodeURIComponent(seen)}` : "/api/v1/stream");
     const on = (name, f) =>
       stream.addEventListener(name, (event) => {
-        place = event.lastEventId || place;
+        seen = event.lastEventId || seen;
         f(event);
       });
     for (const verb of messageEvents) on(`parley.message.${verb}`, message);
@@ -122,7 +122,7 @@ export function startLive(thread) {
     stream.addEventListener("error", lost);
   }
 
-  let asked = Boolean(place); // what happened before the stream began is known
+  let asked = Boolean(seen); // what happened before the stream began is known
   function opened() {
     status.textContent = status.dataset.connected;
     status.classList.remove("off");
