@@ -2,9 +2,10 @@ package jetstream
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"time"
+
+	jsonv1 "github.com/go-json-experiment/json/v1"
 
 	"parley/events"
 )
@@ -48,7 +49,8 @@ func decodeFrame(m stored) []Record {
 	records := make([]Record, 0, 1+bytes.Count(m.data, []byte{frameSeparator}))
 	for i, line := range bytes.Split(m.data, []byte{frameSeparator}) {
 		r := Record{Seq: m.seq, Index: i, StoredAt: m.at, Data: line}
-		if err := json.Unmarshal(line, &r.Event); err != nil {
+		// The meaning of encoding/json in less than half its time.
+		if err := jsonv1.Unmarshal(line, &r.Event); err != nil {
 			r.Event = events.Inbound{}
 			r.Err = fmt.Errorf("record %d/%d is not an event: %w", m.seq, i, err)
 		}

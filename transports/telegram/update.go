@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	jsonv1 "github.com/go-json-experiment/json/v1"
+
 	"parley/events"
 	"parley/transports"
 )
@@ -47,8 +49,9 @@ func (b *Bot) Reparse(raw json.RawMessage) ([]events.Inbound, error) {
 func (b *Bot) parse(raw []byte) ([]events.Inbound, string) {
 	p := parser{bot: b, raw: raw}
 	var u update
-	err := json.Unmarshal(raw, &u)
-	var mistyped *json.UnmarshalTypeError
+	// The meaning of encoding/json in a fifth of its time, which is once a message.
+	err := jsonv1.Unmarshal(raw, &u)
+	var mistyped *jsonv1.UnmarshalTypeError
 	p.broken = errors.As(err, &mistyped)
 	p.ev.Raw = p.keep(err == nil || p.broken)
 	if u.UpdateID != 0 {
