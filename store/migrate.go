@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -21,11 +24,51 @@ import (
 // It returns the names of the migrations it applied, those before one that
 // failed included; each is applied as a whole or not at all. An error that the
 // database has advice for ends with it.
+//
+// Others go on working meanwhile: a migration that waits for a lock, and so makes
+// everybody who comes later wait behind it, gives up after [migrationLockWait] and
+// is tried again, for [migrationPatience] at most.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval, wait.MaxElapsedTime = 500*time.Millisecond, 10*time.Second, migrationPatience
+	err = backoff.Retry(func() error {
+		more, err := migrate(ctx, url)
+		applied = append(applied, more...)
+		if err != nil && !gaveWay(err) {
+			return backoff.Permanent(err)
+		}
+		return err
+	}, backoff.WithContext(wait, ctx))
+	if err != nil && gaveWay(err) {
+		err = fmt.Errorf("%w\nSomebody holds a lock for long, such as a transaction left open or a dump; "+
+			"find it in pg_stat_activity (state, xact_start), end it, and migrate again", err)
+	}
+	return applied, err
+}
+
+const (
+	// migrationLockWait bounds how long a migration's statement stands in front of
+	// everybody else: shorter than a router's lease, and than providers' patience.
+	migrationLockWait = 2 * time.Second
+	migrationPatience = 5 * time.Minute
+)
+
+// gaveWay reports that a migration was undone because of what others did.
+func gaveWay(err error) bool {
+	var pgErr *pgconn.PgError
+	return errors.As(err, &pgErr) && (pgErr.Code == sqlStateLockNotAvailable || pgErr.Code == sqlStateDeadlock)
+}
+
+// sqlStateLockNotAvailable is lock_timeout's
+// (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+const sqlStateLockNotAvailable = "55P03"
+
+func migrate(ctx context.Context, url string) (applied []string, err error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("database URL: %w", err)
 	}
+	cfg.RuntimeParams["lock_timeout"] = strconv.FormatInt(migrationLockWait.Milliseconds(), 10)
 	db := stdlib.OpenDB(*cfg)
 	defer func() { _ = db.Close() }()
 	provider, err := newProvider(db)

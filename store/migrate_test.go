@@ -236,3 +236,77 @@ func execAll(t *testing.T, url string, statements ...string) {
 		}
 	}
 }
+
+// A migration does not stand in front of others for long: while somebody holds a lock
+// that it needs it gives up and comes again, and in between the others are served.
+func TestMigrateGivesWay(t *testing.T) {
+	t.Parallel()
+	url := storetest.NewEmptyDatabase(t)
+	if _, err := store.Migrate(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := stdlib.OpenDB(*cfg)
+	t.Cleanup(func() { _ = db.Close() })
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("parley_migrations"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The migration of tenants changes that table; the others come with it.
+	const tenants = 18
+	if _, err := provider.DownTo(t.Context(), tenants-1); err != nil {
+		t.Fatal(err)
+	}
+	holder, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holder.ExecContext(t.Context(), `LOCK TABLE tenants IN ACCESS SHARE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := store.Migrate(t.Context(), url)
+		done <- err
+	}()
+	waits := func(want bool) {
+		t.Helper()
+		for {
+			var n int
+			err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE relation = 'tenants'::regclass AND NOT granted`).Scan(&n)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n > 0 == want {
+				return
+			}
+			select {
+			case err := <-done:
+				t.Fatalf("it ended beside the lock: %v", err)
+			default:
+			}
+		}
+	}
+	for range 2 { // it waits, gives up, and comes again
+		waits(true)
+		var n int
+		// Behind the migration in the queue, and served all the same.
+		if err := db.QueryRowContext(t.Context(), `SELECT count(*) FROM tenants`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		waits(false)
+	}
+	if err := holder.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	current, newest, err := store.SchemaVersion(t.Context(), url)
+	if err != nil || current != newest {
+		t.Errorf("version %d of %d, %v", current, newest, err)
+	}
+}

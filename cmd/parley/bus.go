@@ -19,7 +19,7 @@ import (
 // startBus starts or reaches NATS. It waits for an external one until ctx ends.
 func (s *server) startBus(ctx context.Context) error {
 	opts := jetstream.Options{
-		URL: s.cfg.NATSURL, Partitions: s.cfg.Partitions, Logger: s.log.With("part", "nats"),
+		URL: s.cfg.NATSURL, Partitions: s.cfg.Partitions, Replicas: s.cfg.NATSReplicas, Logger: s.log.With("part", "nats"),
 		Observer: busMetrics(s.reg),
 	}
 	if s.cfg.NATSURL == "" {

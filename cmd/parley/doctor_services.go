@@ -146,12 +146,25 @@ func (d *doctor) bus(ctx context.Context) {
 			d.say(check, checkWarning, fmt.Sprintf("%s holds %s of %s; a full one refuses.", s.Stream, humanize.IBytes(s.Bytes), humanize.IBytes(s.MaxBytes)), "docs/runbook.md: ParleyBusFilling.")
 		}
 	}
+	if single := unreplicated(e); single > 0 {
+		d.say(check, checkWarning, fmt.Sprintf("It is a cluster, but one server alone keeps %s: what needs them waits while it is away.", plural(single, "stream")), "Start the servers once with --nats-replicas 3 (PARLEY_NATS_REPLICAS).")
+	}
 	if d.cfg.NATSURL != "" {
 		d.say(check, checkSkipped, "Whether it syncs each write cannot be asked.", "Make sure that its configuration has jetstream { sync_interval: always }: without it a power failure loses what was accepted.")
 	}
 	if len(d.found) == before || d.found[len(d.found)-1].State == checkSkipped {
 		d.ok(check, "Version %s, answers in %s, %s stored in %s.", e.Version, e.RoundTrip.Round(10*time.Microsecond), humanize.IBytes(uint64(e.Store)), plural(int64(len(e.Streams)), "stream")) //nolint:gosec // not negative
 	}
+}
+
+// unreplicated counts the streams of a cluster that one server keeps.
+func unreplicated(e jetstream.Examination) (n int64) {
+	for _, s := range e.Streams {
+		if e.Cluster != "" && s.Replicas < 2 {
+			n++
+		}
+	}
+	return n
 }
 
 // channels asks the running server; without one nothing is known of them.

@@ -71,9 +71,12 @@ type Config struct {
 	Roles  roles
 	// Partitions is how many inbound streams a new bus gets; 0 for the default.
 	Partitions int
-	NoMigrate  bool
-	Version    string
-	Logger     *slog.Logger
+	// NATSReplicas is how many servers of an external NATS keep each stream; 0 for as
+	// it is.
+	NATSReplicas int
+	NoMigrate    bool
+	Version      string
+	Logger       *slog.Logger
 	// SendDeadline is how long one request to a provider may take, 20 s by
 	// default; see dispatcher.Options.
 	SendDeadline time.Duration

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ func (f *serveFlags) addExternal(cmd *cobra.Command) {
 		"PostgreSQL 15 or later, instead of a private one in the data folder (PARLEY_DATABASE_URL, which keeps a password out of the process list)")
 	flags.StringVar(&f.cfg.NATSURL, "nats-url", "",
 		"NATS 2.15 or later with JetStream, instead of one inside this process (PARLEY_NATS_URL)")
+	flags.IntVar(&f.cfg.NATSReplicas, "nats-replicas", 0,
+		"how many servers of a NATS cluster keep each stream: 1, 3 or 5 (PARLEY_NATS_REPLICAS; default: new streams 1, others stay as they are)")
 	flags.IntVar(&f.cfg.Partitions, "partitions", 0, "how many inbound streams a new NATS gets, fixed afterwards (default: as many as processors, 2 to 16, when embedded, else 4)")
 }
 
@@ -86,6 +89,12 @@ func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config,
 	}
 	if cfg.AlertSMTP == "" {
 		cfg.AlertSMTP = f.alertSMTP
+	}
+	if text := os.Getenv("PARLEY_NATS_REPLICAS"); text != "" && !cmd.Flags().Changed("nats-replicas") {
+		var err error
+		if cfg.NATSReplicas, err = strconv.Atoi(text); err != nil {
+			return cfg, &usageError{cmd, fmt.Errorf("PARLEY_NATS_REPLICAS: %w", err)}
+		}
 	}
 	cfg.Version = version
 	// Not a flag: the process list shows flags to everybody.

@@ -32,7 +32,8 @@ type Options struct {
 	// one: each partition is a writer, and more of them than processors only make
 	// smaller batches.
 	Partitions int
-	// Replicas of every stream and bucket, 1, 3 or 5; default 1.
+	// Replicas of every stream and bucket, 1, 3 or 5; more need as many servers. 0
+	// leaves those that are there as they are, and makes new ones with 1.
 	Replicas int
 	// Retention is how long records are kept once every router is past them,
 	// and how long facts are kept at all; default and maximum for facts 7 days.
@@ -78,8 +79,11 @@ func (o *Options) setDefaults() error {
 	if o.Partitions < 0 || o.Partitions > maxPartitions {
 		return fmt.Errorf("partitions must be 1 to %d, or 0 for what fits, not %d", maxPartitions, o.Partitions)
 	}
-	if o.Replicas == 0 {
-		o.Replicas = 1
+	if o.Replicas != 0 && o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5 {
+		return fmt.Errorf("replicas must be 1, 3 or 5, or 0 for as they are, not %d", o.Replicas)
+	}
+	if o.Replicas > 1 && o.Embedded != nil {
+		return errors.New("an embedded NATS is one server and cannot keep replicas; run three of its own and give their URLs")
 	}
 	if o.Retention <= 0 {
 		o.Retention = maxRetention

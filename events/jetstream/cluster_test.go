@@ -141,3 +141,38 @@ func TestClusterLosesItsLeader(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Whoever is not told how many replicas there are changes nothing; whoever is, does.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	nodes := cluster(t)
+	replicas := func(told, want int) {
+		t.Helper()
+		b, err := jetstream.Open(within(t), jetstream.Options{URL: nodes[0].ClientURL(), Partitions: 1, Replicas: told, MaxBytes: 64 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		all, err := b.Usage(within(t))
+		if err != nil || len(all) == 0 {
+			t.Fatalf("%v, %v", all, err)
+		}
+		for _, s := range all {
+			if s.Replicas != want {
+				t.Errorf("told %d, %s has %d replicas, not %d", told, s.Stream, s.Replicas, want)
+			}
+		}
+	}
+	replicas(0, 1)
+	replicas(3, 3)
+	replicas(0, 3)
+	e, err := jetstream.Examine(within(t), jetstream.Options{URL: nodes[1].ClientURL()})
+	if err != nil || e.Cluster != "parley" {
+		t.Errorf("examined as %+v, %v", e, err)
+	}
+	for _, o := range []jetstream.Options{{URL: "nats://127.0.0.1:1", Replicas: 2}, {Embedded: &jetstream.Embedded{}, Replicas: 3}} {
+		if _, err := jetstream.Open(within(t), o); err == nil {
+			t.Errorf("%d replicas are accepted", o.Replicas)
+		}
+	}
+}

@@ -16,6 +16,8 @@ type Examination struct {
 	Version string
 	// MaxPayload is the most that one message may hold, in bytes.
 	MaxPayload int64
+	// Cluster is the name of the servers' cluster; empty for a server alone.
+	Cluster string
 	// RoundTrip is how long a question takes.
 	RoundTrip time.Duration
 	// Store and MaxStore are what all streams of the account hold and may hold, in
@@ -47,6 +49,7 @@ func Examine(ctx context.Context, o Options) (e Examination, err error) {
 	}
 	defer nc.Close()
 	e.Version, e.MaxPayload = nc.ConnectedServerVersion(), nc.MaxPayload()
+	e.Cluster = nc.ConnectedClusterName()
 	if err := checkVersion(e.Version); err != nil {
 		return e, err
 	}

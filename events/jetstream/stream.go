@@ -66,7 +66,7 @@ func (b *Bus) inboundConfig(p int) natsjs.StreamConfig {
 		Retention:   natsjs.LimitsPolicy,
 		Discard:     natsjs.DiscardNew, // back-pressure, never drop
 		Storage:     natsjs.FileStorage,
-		Replicas:    b.opts.Replicas,
+		Replicas:    max(b.opts.Replicas, 1),
 		MaxBytes:    b.opts.MaxBytes,
 		Metadata:    map[string]string{partitionsKey: strconv.Itoa(b.opts.Partitions)},
 	}
@@ -80,7 +80,7 @@ func (b *Bus) factConfig() natsjs.StreamConfig {
 		Retention:          natsjs.LimitsPolicy,
 		Discard:            natsjs.DiscardOld, // facts must never hold up work; readers are told
 		Storage:            natsjs.FileStorage,
-		Replicas:           b.opts.Replicas,
+		Replicas:           max(b.opts.Replicas, 1),
 		MaxAge:             max(min(b.opts.Retention, maxRetention), time.Second),
 		MaxBytes:           maxFactBytes,
 		AllowAtomicPublish: true,
@@ -154,7 +154,10 @@ func (b *Bus) ensureStream(ctx context.Context, want natsjs.StreamConfig) error 
 			"rename or delete it if it is not Parley's", want.Name, have.Retention, have.Storage, have.Discard, have.Subjects))
 	}
 	next := have // what an operator added, such as placement, stays
-	next.Replicas, next.MaxBytes, next.MaxAge = want.Replicas, want.MaxBytes, want.MaxAge
+	next.MaxBytes, next.MaxAge = want.MaxBytes, want.MaxAge
+	if b.opts.Replicas != 0 { // who was not told, as a command beside the servers, leaves them
+		next.Replicas = b.opts.Replicas
+	}
 	next.MaxMsgSize = -1 // frames grow with load, whatever the size of an event
 	next.AllowAtomicPublish = have.AllowAtomicPublish || want.AllowAtomicPublish
 	if next.MaxAge > 0 {
@@ -182,7 +185,7 @@ func (b *Bus) ensureBucket(ctx context.Context, name string) error {
 			Description: "Parley",
 			History:     1,
 			Storage:     natsjs.FileStorage,
-			Replicas:    b.opts.Replicas,
+			Replicas:    max(b.opts.Replicas, 1),
 		})
 		if err != nil {
 			return fmt.Errorf("create bucket %s: %w", name, settled(err))
@@ -195,7 +198,7 @@ func (b *Bus) ensureBucket(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("look up bucket %s: %w", name, err)
 	}
-	if cfg := s.CachedInfo().Config; cfg.Replicas != b.opts.Replicas {
+	if cfg := s.CachedInfo().Config; b.opts.Replicas != 0 && cfg.Replicas != b.opts.Replicas {
 		cfg.Replicas = b.opts.Replicas
 		if _, err := b.js.UpdateStream(ctx, cfg); err != nil {
 			return fmt.Errorf("change bucket %s: %w", name, settled(err))

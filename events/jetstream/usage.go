@@ -13,6 +13,8 @@ type StreamUse struct {
 	Messages, Bytes uint64
 	// MaxBytes is its limit; 0 is none but the server's.
 	MaxBytes uint64
+	// Replicas are the servers that keep it.
+	Replicas int
 }
 
 // Usage reports every stream of Parley's, the facts' and the buckets' included.
@@ -28,7 +30,7 @@ func (b *Bus) Usage(ctx context.Context) ([]StreamUse, error) {
 		}
 		all = append(all, StreamUse{
 			Stream: name, Messages: info.State.Msgs, Bytes: info.State.Bytes,
-			MaxBytes: uint64(max(info.Config.MaxBytes, 0)),
+			MaxBytes: uint64(max(info.Config.MaxBytes, 0)), Replicas: info.Config.Replicas,
 		})
 	}
 	if err := streams.Err(); err != nil {
