@@ -30,7 +30,7 @@ import (
 // is tried again, for [migrationPatience] at most.
 func Migrate(ctx context.Context, url string) (applied []string, err error) {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval, wait.MaxElapsedTime = 500*time.Millisecond, 10*time.Second, migrationPatience
+	wait.InitialInterval, wait.MaxInterval, wait.MaxElapsedTime = 200*time.Millisecond, 2*time.Second, migrationPatience
 	err = backoff.Retry(func() error {
 		more, err := migrate(ctx, url)
 		applied = append(applied, more...)
@@ -48,8 +48,9 @@ func Migrate(ctx context.Context, url string) (applied []string, err error) {
 
 const (
 	// migrationLockWait bounds how long a migration's statement stands in front of
-	// everybody else: shorter than a router's lease, and than providers' patience.
-	migrationLockWait = 2 * time.Second
+	// everybody else. It is shorter than deadlock_timeout, a second: where a migration
+	// holds what a router waits for, and the other way round, it is the one that ends.
+	migrationLockWait = 500 * time.Millisecond
 	migrationPatience = 5 * time.Minute
 )
 
