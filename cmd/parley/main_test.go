@@ -31,6 +31,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asParley) != "" {
 		os.Exit(mainCode(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	if spec := os.Getenv(asNATS); spec != "" {
+		os.Exit(natsNode(spec))
+	}
 	testscript.Main(withDatabase{m}, map[string]func(){
 		"parley": func() { os.Exit(mainCode(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})

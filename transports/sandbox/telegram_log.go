@@ -17,6 +17,8 @@ const (
 	LogDelivered = "delivered"
 	// LogConfirmed: an update was confirmed and forgotten.
 	LogConfirmed = "confirmed"
+	// LogConflict: somebody polled while somebody else did, who was told 409.
+	LogConflict = "conflict"
 	// LogCalled: a bot edited, deleted, reacted to or answered something.
 	LogCalled = "called"
 )

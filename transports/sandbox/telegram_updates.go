@@ -178,6 +178,7 @@ func (b *telegramBot) getUpdates(r *http.Request, p params) (any, *refusal) {
 		return nil, refused
 	}
 	if b.poll != nil {
+		b.t.log.add(TelegramEntry{What: LogConflict, Bot: b.id, Kind: "getUpdates", Code: http.StatusConflict})
 		b.poll <- conflict("terminated by other getUpdates request; make sure that only one bot instance is running")
 	}
 	mine := make(chan *refusal, 1)
