@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -45,7 +46,7 @@ func newCluster(ctx context.Context, dir string, s settings) (*cluster, error) {
 	if err := c.start(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := store.Migrate(ctx, c.server.URL()); err != nil {
+	if err := c.migrate(ctx, s); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	cfg, err := pgxpool.ParseConfig(c.server.URL())
@@ -64,6 +65,19 @@ func newCluster(ctx context.Context, dir string, s settings) (*cluster, error) {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// migrate makes the schema: that of the earlier version, if one is to be upgraded.
+func (c *cluster) migrate(ctx context.Context, s settings) error {
+	if s.from == "" {
+		_, err := store.Migrate(ctx, c.server.URL())
+		return err
+	}
+	out, err := exec.CommandContext(ctx, s.from, "migrate", "--database-url", c.server.URL()).CombinedOutput() //nolint:gosec // the operator's choice
+	if err != nil {
+		return fmt.Errorf("%s migrate: %w: %s", s.from, err, out)
+	}
+	return nil
 }
 
 // start starts the server, again after a stop or a kill.

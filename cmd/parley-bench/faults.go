@@ -152,26 +152,5 @@ func (o *inboundOrdeal) accepted(ctx context.Context) error {
 
 // quiet waits until nothing is on its way.
 func (o *inboundOrdeal) quiet(ctx context.Context) error {
-	return until(ctx, 3*time.Minute, "everything to be stored and told", func() (bool, error) {
-		for _, s := range o.ordeal.servers {
-			if err := s.health(); err != nil {
-				return false, err
-			}
-		}
-		a, err := o.ordeal.servers[0].audit(ctx)
-		if err != nil {
-			return false, err
-		}
-		for _, p := range a.Partitions {
-			if p.Waiting > 0 {
-				return false, fmt.Errorf("partition %d has %d waiting", p.Partition, p.Waiting)
-			}
-		}
-		var facts int
-		err = o.db.pool.QueryRow(ctx, `SELECT count(*) FROM parley_facts`).Scan(&facts)
-		if err == nil && facts > 0 {
-			err = fmt.Errorf("%d facts wait", facts)
-		}
-		return err == nil && facts == 0, err
-	})
+	return o.ordeal.quiet(ctx, o.ordeal.servers[0])
 }

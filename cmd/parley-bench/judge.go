@@ -28,7 +28,7 @@ func (o *inboundOrdeal) judge(ctx context.Context) error {
 	if err := o.ledger.compare(ctx, o.db); err != nil {
 		return err
 	}
-	tolls := o.tolls()
+	tolls := o.ordeal.tolls(o.ledger, []string{faultKill, faultFreeze, faultPostgres, faultNATS})
 	var lines [][]string
 	var all toll
 	deliveries, answered := 0, 0
@@ -59,7 +59,7 @@ func (o *inboundOrdeal) judge(ctx context.Context) error {
 	for _, err := range o.ordeal.unasked {
 		o.report.breaks("a parley ended by itself: %v", err)
 	}
-	if err := o.judgeFacts(ctx); err != nil {
+	if err := o.report.judgeFacts(ctx, o.db, o.nats.url, o.bot.channel.Tenant); err != nil {
 		return fmt.Errorf("comparing the facts: %w", err)
 	}
 	a, err := o.ordeal.servers[0].audit(ctx)
@@ -78,8 +78,11 @@ func (o *inboundOrdeal) judge(ctx context.Context) error {
 
 // tolls charges each message to the fault that was the last to begin before it
 // was accepted, and its wait for the row to the last before that was committed.
-func (o *inboundOrdeal) tolls() []toll {
-	tolls := []toll{{kind: faultNone}, {kind: faultKill}, {kind: faultFreeze}, {kind: faultPostgres}, {kind: faultNATS}}
+func (o *ordeal) tolls(l *inboundLedger, kinds []string) []toll {
+	tolls := []toll{{kind: faultNone}}
+	for _, kind := range kinds {
+		tolls = append(tolls, toll{kind: kind})
+	}
 	find := func(kind string) *toll {
 		for i := range tolls {
 			if tolls[i].kind == kind {
@@ -88,20 +91,11 @@ func (o *inboundOrdeal) tolls() []toll {
 		}
 		return &tolls[0]
 	}
-	for _, s := range o.ordeal.strikes {
+	for _, s := range o.strikes {
 		find(s.kind).times++
 	}
-	at := func(when time.Time) *toll {
-		t := &tolls[0]
-		for _, s := range o.ordeal.strikes {
-			if s.at.After(when) {
-				break
-			}
-			t = find(s.kind)
-		}
-		return t
-	}
-	for _, w := range o.ledger.byKey {
+	at := func(when time.Time) *toll { return find(o.duringAt(when)) }
+	for _, w := range l.byKey {
 		if w.accepted.IsZero() {
 			continue
 		}
@@ -118,26 +112,38 @@ func (o *inboundOrdeal) tolls() []toll {
 		t = at(w.committed)
 		t.longestStore = max(t.longestStore, w.committed.Sub(w.at))
 	}
-	for _, w := range o.ledger.worst {
+	for _, w := range l.worst {
 		at(w.accepted).disordered++
 	}
 	tolls[0].times = 0
 	return tolls
 }
 
+// duringAt is the kind of the last fault that had begun at a moment.
+func (o *ordeal) duringAt(when time.Time) string {
+	kind := faultNone
+	for _, s := range o.strikes {
+		if s.at.After(when) {
+			break
+		}
+		kind = s.kind
+	}
+	return kind
+}
+
 // judgeFacts reads what subscribers got: one fact for each stored message, told
 // in the order of its chat. Facts may repeat; their ids say so.
-func (o *inboundOrdeal) judgeFacts(ctx context.Context) error {
-	bus, err := jetstream.Open(ctx, jetstream.Options{URL: o.nats.url})
+func (r *report) judgeFacts(ctx context.Context, c *cluster, bus string, tenant events.TenantID) error {
+	b, err := jetstream.Open(ctx, jetstream.Options{URL: bus})
 	if err != nil {
 		return err
 	}
-	defer bus.Close()
+	defer b.Close()
 	var stored int
-	if err := o.db.pool.QueryRow(ctx, `SELECT count(*) FROM crm_chat_messages WHERE direction = 'in'`).Scan(&stored); err != nil {
+	if err := c.pool.QueryRow(ctx, `SELECT count(*) FROM crm_chat_messages WHERE direction = 'in' AND stream_seq IS NOT NULL`).Scan(&stored); err != nil {
 		return err
 	}
-	facts, err := bus.Facts(ctx, jetstream.FactOptions{Tenant: o.bot.channel.Tenant})
+	facts, err := b.Facts(ctx, jetstream.FactOptions{Tenant: tenant})
 	if err != nil {
 		return err
 	}
@@ -156,33 +162,33 @@ func (o *inboundOrdeal) judgeFacts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
-			if r.Err != nil {
-				return r.Err
+		for _, f := range records {
+			if f.Err != nil {
+				return f.Err
 			}
-			if seen[r.Fact.ID] {
+			if seen[f.Fact.ID] {
 				repeated++
 				continue
 			}
-			seen[r.Fact.ID] = true
-			if r.Fact.Noun != "message" || r.Fact.Verb != "received" {
+			seen[f.Fact.ID] = true
+			if f.Fact.Noun != "message" || f.Fact.Verb != "received" {
 				continue
 			}
-			message, seq, err := factMessage(r.Fact)
+			message, seq, err := factMessage(f.Fact)
 			if err != nil {
 				return err
 			}
 			received[message] = true
-			if seq <= newest[r.Fact.Chat] {
+			if seq <= newest[f.Fact.Chat] {
 				disordered++
 			}
-			newest[r.Fact.Chat] = max(newest[r.Fact.Chat], seq)
+			newest[f.Fact.Chat] = max(newest[f.Fact.Chat], seq)
 		}
 	}
-	o.report.say("Facts: %s on the bus, %s of them repeated (same id), about %s of %s stored messages.",
+	r.say("Facts: %s on the bus, %s of them repeated (same id), about %s of %s stored messages.",
 		thousands(len(seen)+repeated), thousands(repeated), thousands(len(received)), thousands(stored))
-	o.report.holds(len(received) == stored, "%d of %d stored messages have no fact", stored-len(received), stored)
-	o.report.holds(disordered == 0, "%d facts of a chat came out of order", disordered)
+	r.holds(len(received) == stored, "%d of %d stored messages have no fact", stored-len(received), stored)
+	r.holds(disordered == 0, "%d facts of a chat came out of order", disordered)
 	return nil
 }
 

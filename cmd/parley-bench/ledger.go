@@ -28,7 +28,7 @@ type written struct {
 
 // inboundLedger is the stand-in's log of a run against the rows.
 type inboundLedger struct {
-	byUpdate map[int64]*written
+	byUpdate map[[2]int64]*written // by bot and update
 	byKey    map[[2]int64]*written
 	after    int64
 	// strange rows are not in the log; disordered come before what their writer
@@ -38,7 +38,7 @@ type inboundLedger struct {
 }
 
 func newInboundLedger() *inboundLedger {
-	return &inboundLedger{byUpdate: map[int64]*written{}, byKey: map[[2]int64]*written{}}
+	return &inboundLedger{byUpdate: map[[2]int64]*written{}, byKey: map[[2]int64]*written{}}
 }
 
 // read takes in what the log has grown by.
@@ -51,10 +51,10 @@ func (l *inboundLedger) read(t *sandbox.Telegram) error {
 			if _, err := fmt.Sscanf(e.Text, "w%d %d ", &w.person, &w.number); err != nil {
 				return fmt.Errorf("the stand-in's log has %q: %w", e.Text, err)
 			}
-			l.byUpdate[e.UpdateID] = w
+			l.byUpdate[[2]int64{e.Bot, e.UpdateID}] = w
 			l.byKey[[2]int64{w.chat, w.id}] = w
 		case sandbox.LogDelivered:
-			w := l.byUpdate[e.UpdateID]
+			w := l.byUpdate[[2]int64{e.Bot, e.UpdateID}]
 			if w == nil {
 				return fmt.Errorf("the stand-in delivered update %d, which nobody wrote", e.UpdateID)
 			}
@@ -64,6 +64,11 @@ func (l *inboundLedger) read(t *sandbox.Telegram) error {
 				if w.accepted.IsZero() {
 					w.accepted = e.Time
 				}
+			}
+		case sandbox.LogConfirmed:
+			// Who polls confirms by asking for what comes behind.
+			if w := l.byUpdate[[2]int64{e.Bot, e.UpdateID}]; w != nil && e.Via == "poll" && w.accepted.IsZero() {
+				w.accepted = e.Time
 			}
 		}
 	}
@@ -89,7 +94,7 @@ func (l *inboundLedger) compare(ctx context.Context, c *cluster) error {
 	rows, err := c.pool.Query(ctx, `
 		SELECT chat_id, coalesce(provider_chat, '0')::bigint, coalesce(provider_message, '0')::bigint, message,
 		       pg_xact_commit_timestamp(xmin)
-		  FROM crm_chat_messages WHERE direction = 'in' ORDER BY chat_id, seq`)
+		  FROM crm_chat_messages WHERE direction = 'in' AND stream_seq IS NOT NULL ORDER BY chat_id, seq`)
 	if err != nil {
 		return err
 	}

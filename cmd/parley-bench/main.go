@@ -10,9 +10,11 @@
 //	parley-bench stream             webhook to event at open streams
 //	parley-bench soak               an hour of moderate load: is anything growing?
 //	parley-bench attack             strangers try everything, while others work
+//	parley-bench upgrade            processes of an earlier version are replaced under load
 //	parley-bench faults inbound     kills and freezes while clients write
 //	parley-bench faults outbound    a provider that fails, then dispatchers that die
 //	parley-bench faults             both
+//	parley-bench faults cluster     three NATS servers, roles apart, and all that can happen to them
 //
 // It runs the real program (bin/parley) as child processes, on a private
 // PostgreSQL with fsync on. Nothing survives it but the report. Exit status 1
@@ -44,7 +46,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | page | stream | soak | attack | faults [inbound|outbound] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | page | stream | soak | attack | upgrade | faults [inbound|outbound|cluster] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -52,7 +54,7 @@ const usage = `usage: parley-bench all | inbound | outbound | files | walls | de
 // command is one of the program's jobs.
 type command func(ctx context.Context, args []string, out io.Writer) error
 
-// commands by name. The last three are the other ends of a measurement, each in
+// commands by name. The last four are the other ends of a measurement, each in
 // a process of its own so that its CPU time is told apart.
 var commands = map[string]command{
 	"all":             benchAll,
@@ -65,13 +67,16 @@ var commands = map[string]command{
 	"stream":          benchStream,
 	"soak":            benchSoak,
 	"attack":          attackCommand,
+	"upgrade":         benchUpgrade,
 	"faults":          faultsAll,
 	"faults inbound":  faultsInbound,
 	"faults outbound": faultsOutbound,
+	"faults cluster":  faultsCluster,
 
 	"generate": generateCommand,
 	"telegram": telegramCommand,
 	"nats":     natsCommand,
+	"node":     nodeCommand,
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {

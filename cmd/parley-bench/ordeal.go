@@ -47,12 +47,18 @@ type ordeal struct {
 	underWay int
 	// frozenFor is how long freezes last, longer than the leases.
 	frozenFor time.Duration
+	// more are faults by name beside those known here; each begins
+	// what it is given once it knows whom it strikes.
+	more map[string]func(ctx context.Context, s *strike) error
+	// rounds is how often each fault strikes; 0 for as often as there is time.
+	rounds int
 }
 
-// run strikes until over is closed, each kind once a round.
+// run strikes until over is closed, each kind once a round, or for so many
+// rounds.
 func (o *ordeal) run(ctx context.Context, kinds []string, over <-chan struct{}) error {
 	o.strikes = append(o.strikes, strike{kind: faultNone, at: time.Now()})
-	for {
+	for round := 0; o.rounds == 0 || round < o.rounds; round++ {
 		for _, i := range o.dice.Perm(len(kinds)) {
 			calm := time.NewTimer(time.Duration(2000+o.dice.IntN(3000)) * time.Millisecond)
 			select {
@@ -72,6 +78,13 @@ func (o *ordeal) run(ctx context.Context, kinds []string, over <-chan struct{}) 
 			}
 		}
 	}
+	return nil
+}
+
+// begin notes a strike whose victim is known.
+func (o *ordeal) begin(s *strike, victim string) {
+	s.victim = victim
+	o.strikes = append(o.strikes, *s)
 }
 
 // revive starts what ended by itself, and remembers that it did.
@@ -118,6 +131,9 @@ func (o *ordeal) strike(ctx context.Context, kind string) error {
 		o.nats.kill()
 		return errors.Join(o.pause(ctx, time.Second), o.nats.start(ctx))
 	}
+	if do := o.more[kind]; do != nil {
+		return do(ctx, &s)
+	}
 	return fmt.Errorf("there is no fault %q", kind)
 }
 
@@ -160,6 +176,33 @@ func (o *ordeal) busiest(ctx context.Context) *server {
 		holders = o.servers
 	}
 	return holders[o.dice.IntN(len(holders))]
+}
+
+// quiet waits until all run and nothing that was accepted is on its way, by the
+// audit of one of them.
+func (o *ordeal) quiet(ctx context.Context, auditor *server) error {
+	return until(ctx, 3*time.Minute, "everything to be stored and told", func() (bool, error) {
+		for _, s := range o.servers {
+			if err := s.health(); err != nil {
+				return false, err
+			}
+		}
+		a, err := auditor.audit(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, p := range a.Partitions {
+			if p.Waiting > 0 {
+				return false, fmt.Errorf("partition %d has %d waiting", p.Partition, p.Waiting)
+			}
+		}
+		var facts int
+		err = o.db.pool.QueryRow(ctx, `SELECT count(*) FROM parley_facts`).Scan(&facts)
+		if err == nil && facts > 0 {
+			err = fmt.Errorf("%d facts wait", facts)
+		}
+		return err == nil && facts == 0, err
+	})
 }
 
 // both runs two at the same time, and yields their errors.

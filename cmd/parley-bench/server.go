@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,10 @@ type serverOptions struct {
 	roles  string
 	// blobs is the URL of the store of files.
 	blobs string
+	// database is where it finds PostgreSQL, if not where it is.
+	database string
+	// env is further environment.
+	env []string
 	// api is where people and programs reach it; nobody does when it is empty.
 	api string
 }
@@ -52,9 +57,9 @@ func startServer(ctx context.Context, dir, name string, s settings, c *cluster, 
 	}
 	srv := &server{
 		listen: listen, dir: dir, name: name, program: s.parley,
-		env: []string{"PARLEY_SECRET_KEY=" + b.key},
+		env: append([]string{"PARLEY_SECRET_KEY=" + b.key}, o.env...),
 		args: []string{
-			"serve", "--data-dir", data, "--listen", listen, "--api-listen", o.api, "--public-url", o.public, "--database-url", c.server.URL(),
+			"serve", "--data-dir", data, "--listen", listen, "--api-listen", o.api, "--public-url", o.public, "--database-url", cmp.Or(o.database, c.server.URL()),
 		},
 	}
 	if o.nats != "" {

@@ -19,6 +19,8 @@ type settings struct {
 	seed    uint64
 	profile bool
 	serve   string
+	skewed  string
+	from    string
 	explain time.Duration
 
 	seconds  time.Duration
@@ -50,10 +52,12 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.Uint64Var(&s.seed, "seed", 1, "of the dice: faults, and when they strike")
 	f.BoolVar(&s.profile, "profile", false, "load pg_stat_statements, and report the statements that took longest")
 	f.StringVar(&s.serve, "serve", "", "further flags of parley serve, such as \"--partitions 2\"")
+	f.StringVar(&s.from, "from", "", "upgrade: the program of an earlier version")
+	f.StringVar(&s.skewed, "skewed", "", "faults cluster: the same program with a clock that is wrong (make skewed)")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
 	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, page, stream: length of one measurement; soak: of all (1h)")
 	f.DurationVar(&s.each, "each", 2*time.Second, "attack: how long each kind is tried alone")
-	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made")
+	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made; faults cluster: how often each fault strikes")
 	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
 	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000), page: (1,000,000)")
 	f.IntVar(&s.chats, "chats", 1_000_000, "desk, page: chats of the large tenant")

@@ -54,13 +54,18 @@ func (w *writers) write(ctx context.Context, messages, rate int) error {
 		}
 		w.telegram.SetFaults(f)
 		for due := int(time.Since(began).Seconds() * float64(rate)); n < min(due, messages); n++ {
-			i := w.dice.IntN(len(w.people))
-			w.counter[i]++
-			if _, err := w.people[i].Say(fmt.Sprintf("w%d %d and when will my order arrive?", i, w.counter[i])); err != nil {
+			if err := w.say(w.dice.IntN(len(w.people))); err != nil {
 				return err
 			}
 		}
 	}
 	w.telegram.SetFaults(sandbox.TelegramFaults{Redeliver: redeliver})
 	return nil
+}
+
+// say lets one client write what comes next.
+func (w *writers) say(i int) error {
+	w.counter[i]++
+	_, err := w.people[i].Say(fmt.Sprintf("w%d %d and when will my order arrive?", i, w.counter[i]))
+	return err
 }
