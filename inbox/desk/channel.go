@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -184,6 +185,14 @@ func (d *Desk) checkNew(ch events.Channel, adapter Adapter, secrets map[string]s
 	}
 	if ch.Country != "" && len(ch.Country) != 2 {
 		return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("%q is no country.", ch.Country), Hint: "Use two letters, such as DE."}
+	}
+	if limit, limited := ch.Settings[store.SettingNewClients]; limited {
+		if _, err := strconv.ParseUint(limit, 10, 31); err != nil {
+			return &inbox.Error{
+				Code: inbox.Invalid, Message: fmt.Sprintf("The channel cannot let in %q new clients an hour.", limit),
+				Hint: "Give " + store.SettingNewClients + " a whole number from 0 on, or remove it to let in all.", Err: err,
+			}
+		}
 	}
 	if err := adapter.Validate(ch, secrets); err != nil {
 		return &inbox.Error{Code: inbox.Invalid, Message: "The channel cannot work like this: " + sentence(err.Error()), Err: err}
