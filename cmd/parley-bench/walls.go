@@ -27,12 +27,14 @@ type wallsBench struct {
 
 // walled is one round with or without the walls.
 type walled struct {
-	walls   bool
-	round   int
-	reads   int
-	took    time.Duration
-	p50     time.Duration
-	p99     time.Duration
+	walls bool
+	round int
+	reads int
+	took  time.Duration
+	p50   time.Duration
+	p99   time.Duration
+	// cpu is PostgreSQL's for the reads.
+	cpu     time.Duration
 	inbound measured
 }
 
@@ -159,6 +161,10 @@ func (b *wallsBench) read(ctx context.Context, w *walled) error {
 	}
 	defer db.Close()
 	chats := int64(b.preload / messagesPerChat)
+	before, err := readCPU(b.server.process, b.db)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	deadline := began.Add(b.seconds)
 	var wg sync.WaitGroup
@@ -186,6 +192,11 @@ func (b *wallsBench) read(ctx context.Context, w *walled) error {
 		return fmt.Errorf("reading chats: %w", err)
 	}
 	w.took = time.Since(began)
+	after, err := readCPU(b.server.process, b.db)
+	if err != nil {
+		return err
+	}
+	w.cpu = after.minus(before).postgres
 	all := slices.Concat(took...)
 	slices.Sort(all)
 	w.reads = len(all)
@@ -213,37 +224,40 @@ func (b *wallsBench) write() {
 			name = "with"
 		}
 		lines = append(lines, []string{
-			name, fmt.Sprint(w.round), fmt.Sprintf("%.0f", w.readRate()), ms2(w.p50), ms2(w.p99), fmt.Sprintf("%.0f", w.inbound.rate()),
+			name, fmt.Sprint(w.round), fmt.Sprintf("%.0f", w.readRate()), ms2(w.p50), ms2(w.p99), fmt.Sprintf("%.3f", per(w.cpu, w.reads)), fmt.Sprintf("%.0f", w.inbound.rate()),
 			ms(w.inbound.Answer50), ms(w.inbound.Answer99), ms(w.inbound.Commit99), fmt.Sprintf("%.3f", per(w.inbound.cpu.postgres, w.inbound.Rows)),
 		})
 	}
 	b.report.table([]string{
-		"row security", "round", "chat reads/s", "p50 ms", "p99 ms", "inbound messages/s", "answer p50 ms", "p99", "commit p99 ms", "CPU ms: postgres",
+		"row security", "round", "chat reads/s", "p50 ms", "p99 ms", "CPU ms: postgres", "inbound messages/s", "answer p50 ms", "p99", "commit p99 ms", "CPU ms: postgres",
 	}, lines)
 	with, without := b.median(true), b.median(false)
-	b.report.say("Median with and without: %.0f and %.0f chat reads/s (%+.1f %%), p99 %s and %s ms; %.0f and %.0f inbound messages/s (%+.1f %%).",
-		with.reads, without.reads, 100*(with.reads/without.reads-1), ms2(with.p99), ms2(without.p99),
+	b.report.say("Median with and without: %.0f and %.0f chat reads/s (%+.1f %%), p99 %s and %s ms, %.3f and %.3f ms of PostgreSQL's CPU (%+.1f %%); %.0f and %.0f inbound messages/s (%+.1f %%).",
+		with.reads, without.reads, 100*(with.reads/without.reads-1), ms2(with.p99), ms2(without.p99), with.cpu, without.cpu, 100*(with.cpu/without.cpu-1),
 		with.inbound, without.inbound, 100*(with.inbound/without.inbound-1))
 }
 
 // wallMedian has the medians of the rounds.
 type wallMedian struct {
-	reads, inbound float64
-	p99            time.Duration
+	// cpu is milliseconds of PostgreSQL's for a read.
+	reads, inbound, cpu float64
+	p99                 time.Duration
 }
 
 func (b *wallsBench) median(walls bool) (m wallMedian) {
-	var reads, inbound []float64
+	var reads, inbound, cpu []float64
 	var p99 []time.Duration
 	for _, w := range b.rows {
 		if w.walls == walls {
 			reads, inbound, p99 = append(reads, w.readRate()), append(inbound, w.inbound.rate()), append(p99, w.p99)
+			cpu = append(cpu, per(w.cpu, w.reads))
 		}
 	}
 	slices.Sort(reads)
 	slices.Sort(inbound)
+	slices.Sort(cpu)
 	slices.Sort(p99)
-	return wallMedian{reads[len(reads)/2], inbound[len(inbound)/2], p99[len(p99)/2]}
+	return wallMedian{reads[len(reads)/2], inbound[len(inbound)/2], cpu[len(cpu)/2], p99[len(p99)/2]}
 }
 
 // ms2 shows a short duration in milliseconds.
