@@ -230,7 +230,7 @@ func reaches() map[string]func(f *foreign) {
 			f.missing("AddContact", err)
 		},
 		"ChangeContact": func(f *foreign) {
-			_, err := f.db.ChangeContact(f.Context(), f.tenant, by, f.client, f.contact, store.NewContact{Type: inbox.ContactOther, Value: "x"})
+			_, err := f.db.ChangeContact(f.Context(), f.tenant, by, f.client, f.contact, 0, store.NewContact{Type: inbox.ContactOther, Value: "x"})
 			f.missing("ChangeContact", err)
 		},
 		"RemoveContact": func(f *foreign) {

@@ -63,7 +63,7 @@ func TestClients(t *testing.T) {
 	_, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}, "")
 	wantCode(t, err, inbox.Conflict)
 	mail := card.Contacts[1].ID
-	if _, err = w.db.ChangeContact(ctx, w.tenant, byOperator, ada.ID, mail, store.NewContact{Type: inbox.ContactEmail, Value: "a@example.com"}); err != nil {
+	if _, err = w.db.ChangeContact(ctx, w.tenant, byOperator, ada.ID, mail, 0, store.NewContact{Type: inbox.ContactEmail, Value: "a@example.com"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err = w.db.AddContact(ctx, w.tenant, byOperator, bob.ID, store.NewContact{Type: inbox.ContactEmail, Value: "ada@example.com"}, ""); err != nil {

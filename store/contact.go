@@ -55,8 +55,8 @@ func contactOfKey(ctx context.Context, tx pgx.Tx, client int64, n NewContact, ke
 
 // ChangeContact changes a contact of a client; what it named before is theirs no
 // longer, unless they have used it themselves.
-func (db *DB) ChangeContact(ctx context.Context, tenant events.TenantID, by inbox.Actor, client, contact int64, n NewContact) (inbox.ClientCard, error) {
-	return db.changeClient(ctx, tenant, by, client, 0, func(tx pgx.Tx, _ inbox.ClientCard) (map[string]any, error) {
+func (db *DB) ChangeContact(ctx context.Context, tenant events.TenantID, by inbox.Actor, client, contact, ifVersion int64, n NewContact) (inbox.ClientCard, error) {
+	return db.changeClient(ctx, tenant, by, client, ifVersion, func(tx pgx.Tx, _ inbox.ClientCard) (map[string]any, error) {
 		was, err := contactByID(ctx, tx, client, contact)
 		if err != nil {
 			return nil, err

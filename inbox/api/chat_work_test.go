@@ -145,7 +145,10 @@ func TestClientsByAPI(t *testing.T) {
 		}
 	}
 	contact := fmt.Sprintf("%s/contacts/%d", path, ada.Contacts[0].ID)
-	w.ask(me, "PUT", contact, `{"type":"telegram","value":"123456"}`, 200, &ada)
+	read := w.ask(me, "GET", path, "", 200, nil).Header.Get("ETag")
+	w.ask(me, "PUT", contact, `{"type":"telegram","value":"123456"}`, 428, nil, "If-Match", "")
+	w.ask(me, "PUT", contact, `{"type":"telegram","value":"123456"}`, 200, &ada, "If-Match", read)
+	w.ask(me, "PUT", contact, `{"type":"telegram","value":"654321"}`, 412, nil, "If-Match", read)
 	w.ask(me, "DELETE", contact, "", 200, &ada)
 	if len(ada.Contacts) != 1 {
 		t.Errorf("client is %+v", ada)

@@ -180,6 +180,7 @@ func (a *api) contacts(h huma.API) {
 	}
 	type changeContact struct {
 		ClientRef
+		ForVersion
 		Contact int64 `path:"contact" minimum:"1" doc:"The contact's id."`
 		Body    struct {
 			ContactFields
@@ -188,8 +189,13 @@ func (a *api) contacts(h huma.API) {
 	}
 	clientOp(a, h, huma.Operation{
 		OperationID: "change-contact", Method: http.MethodPut, Path: "/api/v1/clients/{client}/contacts/{contact}", Summary: "Change a way to reach a client",
+		Description: "Takes the client's ETag as If-Match: 428 without, 412 when somebody else has changed the client since.",
 	}, func(ctx context.Context, in *changeContact) (inbox.ClientCard, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
+		if err != nil {
+			return inbox.ClientCard{}, err
+		}
+		version, err := in.needed()
 		if err != nil {
 			return inbox.ClientCard{}, err
 		}
@@ -197,7 +203,7 @@ func (a *api) contacts(h huma.API) {
 		if err != nil {
 			return inbox.ClientCard{}, err
 		}
-		return a.Desk.Store.ChangeContact(ctx, tenant, access.From(ctx).Actor, in.Client, in.Contact, c)
+		return a.Desk.Store.ChangeContact(ctx, tenant, access.From(ctx).Actor, in.Client, in.Contact, version, c)
 	})
 	clientOp(a, h, huma.Operation{
 		OperationID: "remove-contact", Method: http.MethodDelete, Path: "/api/v1/clients/{client}/contacts/{contact}", Summary: "Remove a way to reach a client",

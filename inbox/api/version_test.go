@@ -147,15 +147,23 @@ func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 		"merge-clients": "a second merge finds them merged",
 		"add-block":     "there is one rule for each kind and value",
 	}
+	unversioned := map[string]string{
+		"set-chat-status": "one choice, and the last one counts", "assign-chat": "likewise", "set-alert-bot": "likewise", "set-desk-settings": "likewise",
+		"set-alerts": "one's own, in one piece", "set-my-alerts": "likewise", "put-draft": "likewise",
+		"label-chat": "a label is there or not", "confirm-second-factor": "the code is of the secret that it confirms",
+	}
 	for id, op := range operations() {
 		takes := map[string]bool{}
 		for _, p := range op.Parameters {
 			takes[p.Name] = true
 		}
+		if (keyless[id] != "" && takes["Idempotency-Key"]) || (unversioned[id] != "" && takes["If-Match"]) {
+			t.Errorf("%s is excused and needs no excuse", id)
+		}
 		if op.DefaultStatus == 201 && !takes["Idempotency-Key"] && keyless[id] == "" {
 			t.Errorf("%s creates something and takes no Idempotency-Key: embed ForKey", id)
 		}
-		if op.Method == "PATCH" && !takes["If-Match"] {
+		if (op.Method == "PATCH" || op.Method == "PUT") && !takes["If-Match"] && unversioned[id] == "" {
 			t.Errorf("%s changes what others may be changing and takes no If-Match: embed ForVersion", id)
 		}
 	}
