@@ -18,6 +18,8 @@ import (
 // answer, and sends the next; what is not answered with 2xx is sent again, as a
 // provider does.
 type generator struct {
+	// URL is the webhook, or several that the connections take turns with, with
+	// spaces between.
 	URL         string        `json:"url"`
 	Secret      string        `json:"secret"`
 	Connections int           `json:"connections"`
@@ -76,6 +78,28 @@ func generateCommand(ctx context.Context, args []string, _ io.Writer) error {
 		return err
 	}
 	return os.WriteFile(*result, text, 0o600)
+}
+
+// generateIn runs the load in a process of its own, which works in dir.
+func generateIn(ctx context.Context, dir string, load generator) (out generated, err error) {
+	text, err := json.Marshal(load) //nolint:gosec // the secret is a constant of ours
+	if err != nil {
+		return out, err
+	}
+	result := load.List + ".json"
+	p, err := startSelf(dir, "generator", "generate", "-load", string(text), "-result", result)
+	if err != nil {
+		return out, err
+	}
+	defer p.kill()
+	if err := p.wait(ctx); err != nil {
+		return out, err
+	}
+	answer, err := os.ReadFile(result) //nolint:gosec // a file of ours
+	if err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(answer, &out)
 }
 
 // generate sends until the time is over, and no longer than ctx.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -194,8 +193,8 @@ func (b *inboundBench) measure(ctx context.Context, m measured, each int) (measu
 	if err != nil {
 		return m, err
 	}
-	if m.generated, err = b.generate(ctx, load); err != nil {
-		return m, err
+	if m.generated, err = generateIn(ctx, b.dir, load); err != nil {
+		return m, errors.Join(err, b.server.health())
 	}
 	if err := b.db.drained(ctx, m.after, m.Accepted); err != nil {
 		return m, errors.Join(err, b.server.health())
@@ -218,28 +217,6 @@ func (b *inboundBench) measure(ctx context.Context, m measured, each int) (measu
 	b.report.holds(m.Doubled == 0, "%s: %d doubled", name, m.Doubled)
 	b.report.holds(m.Disordered == 0, "%s: %d out of order", name, m.Disordered)
 	return m, nil
-}
-
-// generate runs the load in a process of its own.
-func (b *inboundBench) generate(ctx context.Context, load generator) (out generated, err error) {
-	text, err := json.Marshal(load) //nolint:gosec // the secret is a constant of ours
-	if err != nil {
-		return out, err
-	}
-	result := load.List + ".json"
-	p, err := startSelf(b.dir, "generator", "generate", "-load", string(text), "-result", result)
-	if err != nil {
-		return out, err
-	}
-	defer p.kill()
-	if err := p.wait(ctx); err != nil {
-		return out, errors.Join(err, b.server.health())
-	}
-	answer, err := os.ReadFile(result) //nolint:gosec // a file of ours
-	if err != nil {
-		return out, err
-	}
-	return out, json.Unmarshal(answer, &out)
 }
 
 // write writes the tables.

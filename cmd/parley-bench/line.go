@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,7 +33,8 @@ type line struct {
 
 // run sends one message after the other until the deadline.
 func (l *line) run(ctx context.Context, began, deadline time.Time) error {
-	u, err := url.Parse(l.g.URL)
+	addresses := strings.Fields(l.g.URL)
+	u, err := url.Parse(addresses[l.number%len(addresses)])
 	if err != nil {
 		return err
 	}

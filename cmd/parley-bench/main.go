@@ -8,6 +8,8 @@
 //	parley-bench desk               what agents ask for, at ten million messages
 //	parley-bench page               agents' pages in a browser, at a million chats
 //	parley-bench stream             webhook to event at open streams
+//	parley-bench start              cold start to ready, and memory
+//	parley-bench scale              1, 2 and 4 gateways and routers
 //	parley-bench soak               an hour of moderate load: is anything growing?
 //	parley-bench attack             strangers try everything, while others work
 //	parley-bench upgrade            processes of an earlier version are replaced under load
@@ -46,7 +48,7 @@ func main() {
 	}
 }
 
-const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | page | stream | soak | attack | upgrade | faults [inbound|outbound|cluster] [flags]
+const usage = `usage: parley-bench all | inbound | outbound | files | walls | desk | page | stream | start | scale | soak | attack | upgrade | faults [inbound|outbound|cluster] [flags]
 
 "parley-bench inbound -h" lists the flags; --quick is for trying it out.
 `
@@ -65,6 +67,8 @@ var commands = map[string]command{
 	"desk":            benchDesk,
 	"page":            benchPage,
 	"stream":          benchStream,
+	"start":           benchStart,
+	"scale":           benchScale,
 	"soak":            benchSoak,
 	"attack":          attackCommand,
 	"upgrade":         benchUpgrade,

@@ -55,10 +55,10 @@ func parseSettings(name string, args []string) (settings, error) {
 	f.StringVar(&s.from, "from", "", "upgrade: the program of an earlier version")
 	f.StringVar(&s.skewed, "skewed", "", "faults cluster: the same program with a clock that is wrong (make skewed)")
 	f.DurationVar(&s.explain, "explain", 0, "let PostgreSQL log the plans of statements that take longer (see --keep)")
-	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, page, stream: length of one measurement; soak: of all (1h)")
+	f.DurationVar(&s.seconds, "time", 20*time.Second, "inbound, walls, attack, desk, page, stream, start, scale: length of one measurement; soak: of all (1h)")
 	f.DurationVar(&s.each, "each", 2*time.Second, "attack: how long each kind is tried alone")
-	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls: how often each measurement is made; faults cluster: how often each fault strikes")
-	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls: messages stored before, ten to a chat")
+	f.IntVar(&s.rounds, "rounds", 3, "inbound, walls, start, scale: how often each measurement is made; faults cluster: how often each fault strikes")
+	f.IntVar(&s.preload, "preload", 1_000_000, "inbound, walls, scale: messages stored before, ten to a chat (scale 100,000)")
 	f.IntVar(&s.messages, "messages", 100_000, "faults inbound: messages that clients write (100,000); desk: messages of the large tenant (10,000,000), page: (1,000,000)")
 	f.IntVar(&s.chats, "chats", 1_000_000, "desk, page: chats of the large tenant")
 	f.IntVar(&s.tenants, "tenants", 1_000, "desk, page: small tenants beside it; stream: tenants")
@@ -85,6 +85,9 @@ func parseSettings(name string, args []string) (settings, error) {
 	}
 	if name == "soak" {
 		s.soakDefaults(given)
+	}
+	if (name == "start" || name == "scale") && !given["preload"] {
+		s.preload = 100_000
 	}
 	s.hurry(given)
 	return s, nil

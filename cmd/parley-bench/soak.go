@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -197,26 +195,11 @@ func (b *soakBench) openStreams(ctx context.Context, readers *sync.WaitGroup, fa
 // write lets the clients write, in a process of its own.
 func (b *soakBench) write(ctx context.Context) (done generated, list string, err error) {
 	list = filepath.Join(b.dir, "accepted")
-	text, err := json.Marshal(generator{ //nolint:gosec // the secret is a constant of ours
+	done, err = generateIn(ctx, b.dir, generator{
 		URL: b.server.webhook(b.bot), Secret: b.bot.secret, Connections: 16, Time: b.seconds, Run: 1, Rate: float64(b.rate),
 		Senders: soakChats, First: firstPerson + 1, Stride: 1, List: list,
 	})
-	if err != nil {
-		return done, list, err
-	}
-	p, err := startSelf(b.dir, "generator", "generate", "-load", string(text), "-result", list+".json")
-	if err != nil {
-		return done, list, err
-	}
-	defer p.kill()
-	if err := p.wait(ctx); err != nil {
-		return done, list, err
-	}
-	answer, err := os.ReadFile(list + ".json") //nolint:gosec // a file of ours
-	if err != nil {
-		return done, list, err
-	}
-	return done, list, json.Unmarshal(answer, &done)
+	return done, list, err
 }
 
 // told waits until each stream was told of each message.

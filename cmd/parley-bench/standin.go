@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"parley/transports/sandbox"
@@ -23,10 +24,14 @@ func telegramCommand(ctx context.Context, args []string, _ io.Writer) error {
 	log := f.String("log", "", "the file that the log is written to")
 	seed := f.Uint64("seed", 1, "of the faults' dice")
 	faults := f.String("faults", "{}", "what goes wrong, in JSON")
+	bots := f.Int("bots", 1, "how many there are")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	o := sandbox.TelegramOptions{OpenChats: true, LogPath: *log, Seed: *seed}
+	for i := range *bots {
+		o.Bots = append(o.Bots, sandbox.TelegramBot{Token: botToken(i), Username: fmt.Sprintf("bot%d", i), Name: fmt.Sprintf("Bot %d", i)})
+	}
 	if err := json.Unmarshal([]byte(*faults), &o.Faults); err != nil {
 		return fmt.Errorf("the faults: %w", err)
 	}
@@ -41,6 +46,12 @@ func telegramCommand(ctx context.Context, args []string, _ io.Writer) error {
 	return t.Close()
 }
 
+// botToken is the token of the nth bot.
+func botToken(n int) string {
+	_, secret, _ := strings.Cut(sandbox.DefaultTelegramToken, ":")
+	return fmt.Sprintf("%d:%s", 7_000_000_001+n, secret)
+}
+
 // standIn is the Telegram that replies are sent to, in a process of its own.
 type standIn struct {
 	*process
@@ -50,7 +61,7 @@ type standIn struct {
 }
 
 // startStandIn starts a stand-in without limits.
-func startStandIn(ctx context.Context, dir string, seed uint64, faults sandbox.TelegramFaults) (*standIn, error) {
+func startStandIn(ctx context.Context, dir string, seed uint64, faults sandbox.TelegramFaults, more ...string) (*standIn, error) {
 	listen, err := freeAddr(ctx)
 	if err != nil {
 		return nil, err
@@ -60,8 +71,8 @@ func startStandIn(ctx context.Context, dir string, seed uint64, faults sandbox.T
 		return nil, err
 	}
 	t := &standIn{url: "http://" + listen, entries: filepath.Join(dir, "telegram.jsonl")}
-	t.process, err = startSelf(dir, "telegram", "telegram", "-listen", listen, "-log", t.entries,
-		"-seed", fmt.Sprint(seed), "-faults", string(text))
+	args := []string{"telegram", "-listen", listen, "-log", t.entries, "-seed", fmt.Sprint(seed), "-faults", string(text)}
+	t.process, err = startSelf(dir, "telegram", append(args, more...)...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,10 @@ import (
 func (s *server) startBus(ctx context.Context) error {
 	opts := jetstream.Options{
 		URL: s.cfg.NATSURL, Partitions: s.cfg.Partitions, Replicas: s.cfg.NATSReplicas, Logger: s.log.With("part", "nats"),
-		Observer: busMetrics(s.reg),
+		Observer: busMetrics(s.reg), Room: s.cfg.BusRoom, Retention: s.cfg.BusRetention,
+	}
+	if opts.Room == 0 && s.cfg.NATSURL == "" {
+		opts.Room = embeddedRoom(s.cfg.DataDir)
 	}
 	if s.cfg.NATSURL == "" {
 		var err error
@@ -42,6 +45,16 @@ func (s *server) startBus(ctx context.Context) error {
 	s.reg.MustRegister(newBusUsage(bus))
 	s.ready.has("nats")
 	return nil
+}
+
+// embeddedRoom is a quarter of the data folder's disk, at most the bus's default: the
+// bus is to refuse before PostgreSQL, on the same disk, has no room left.
+func embeddedRoom(dir string) int64 {
+	_, size, err := diskFree(dir)
+	if err != nil || size == 0 || size/4 > jetstream.DefaultRoom {
+		return jetstream.DefaultRoom
+	}
+	return int64(size / 4) //nolint:gosec // less than the default
 }
 
 // busTrouble keeps the process from being ready while nothing can be accepted.

@@ -148,6 +148,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 	}
 	opts := router.Options{
 		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, s.blobs, channelOf(db)), Logger: s.log,
+		Retention: s.cfg.BusRetention,
 	}
 	if s.cfg.Roles.has(roleRouter) {
 		opts.Registerer = s.reg

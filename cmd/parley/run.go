@@ -74,6 +74,10 @@ type Config struct {
 	// NATSReplicas is how many servers of an external NATS keep each stream; 0 for as
 	// it is.
 	NATSReplicas int
+	// BusRoom is how much the bus may hold of what was accepted, in bytes, 0 for the
+	// default; BusRetention how long it is kept once it was stored, 7 days by default.
+	BusRoom      int64
+	BusRetention time.Duration
 	NoMigrate    bool
 	Version      string
 	Logger       *slog.Logger

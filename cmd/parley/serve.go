@@ -11,15 +11,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 )
 
 // serveFlags are the flags of what runs a server.
 type serveFlags struct {
-	cfg   Config
-	roles string
-	logs  string
-	debug bool
+	cfg     Config
+	roles   string
+	logs    string
+	debug   bool
+	busRoom string
 	// databaseURL, natsURL and alertSMTP are what the environment says.
 	databaseURL, natsURL, alertSMTP string
 }
@@ -148,6 +150,33 @@ func drainDelay(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
 	return flag, err
 }
 
+// leastBusRoom is enough for an hour of a small business.
+const leastBusRoom = 64 << 20
+
+// busRoom reads a size such as 8GiB, empty for the default.
+func busRoom(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := humanize.ParseBytes(text)
+	if err != nil {
+		return 0, fmt.Errorf("a bus room of %q is no size such as 8GiB", text)
+	}
+	if n < leastBusRoom || n > 1<<50 {
+		return 0, fmt.Errorf("a bus room of %s is not between 64MiB and 1PiB", text)
+	}
+	return int64(n), nil
+}
+
+// busRetention is the flag's value, or else the environment's.
+func busRetention(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
+	flag, err := durationOr(cmd, "bus-retention", "PARLEY_BUS_RETENTION", flag)
+	if err == nil && flag < time.Hour {
+		err = fmt.Errorf("a bus retention of %s is less than an hour", flag)
+	}
+	return flag, err
+}
+
 // sendDeadline is the flag's value, or else the environment's.
 func sendDeadline(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
 	flag, err := durationOr(cmd, "send-deadline", "PARLEY_SEND_DEADLINE", flag)
@@ -192,6 +221,12 @@ With an external database it needs a secret key, which seals the channels' crede
 			if cfg.DrainDelay, err = drainDelay(cmd, cfg.DrainDelay); err != nil {
 				return &usageError{cmd, err}
 			}
+			if cfg.BusRoom, err = busRoom(f.busRoom); err != nil {
+				return &usageError{cmd, err}
+			}
+			if cfg.BusRetention, err = busRetention(cmd, cfg.BusRetention); err != nil {
+				return &usageError{cmd, err}
+			}
 			collectLessOften()
 			return Run(cmd.Context(), cfg)
 		},
@@ -208,6 +243,10 @@ With an external database it needs a secret key, which seals the channels' crede
 	cmd.Flags().StringVar(&f.cfg.OIDC.Domain, "oidc-domain", os.Getenv("PARLEY_OIDC_DOMAIN"), "let in only whose verified address is of this domain (PARLEY_OIDC_DOMAIN)")
 	cmd.Flags().DurationVar(&f.cfg.DrainDelay, "drain-delay", 0,
 		"how long to go on as before after being asked to stop, while /readyz says so, until load balancers have noticed (PARLEY_DRAIN_DELAY)")
+	cmd.Flags().StringVar(&f.busRoom, "bus-room", os.Getenv("PARLEY_BUS_ROOM"),
+		"how much the bus may hold of what was accepted, such as 8GiB; when that is full it refuses, and providers come again (PARLEY_BUS_ROOM; default 32GiB, embedded at most a quarter of the disk; the same for all processes)")
+	cmd.Flags().DurationVar(&f.cfg.BusRetention, "bus-retention", 7*24*time.Hour,
+		"how long the bus keeps what was accepted once it is stored, to make an older backup of the database whole, and facts for programs that follow (PARLEY_BUS_RETENTION; at most 168h for facts)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
 	return cmd
 }

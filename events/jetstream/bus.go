@@ -38,9 +38,12 @@ type Options struct {
 	// Retention is how long records are kept once every router is past them,
 	// and how long facts are kept at all; default and maximum for facts 7 days.
 	Retention time.Duration
+	// Room is how much in bytes all inbound partitions together may hold; default
+	// [DefaultRoom]. Facts may take a quarter of that besides, and the server must
+	// have room for both.
+	Room int64
 	// MaxBytes is how much one inbound partition may hold before it answers
-	// [ErrBackPressure]; default 32 GiB divided by the partitions. The server
-	// must have room for all of them and 8 GiB of facts.
+	// [ErrBackPressure]; default Room divided by the partitions.
 	MaxBytes int64
 	// AckTimeout is how long JetStream may take to confirm; default 5 s.
 	AckTimeout time.Duration
@@ -50,6 +53,9 @@ type Options struct {
 	Observer Observer
 }
 
+// DefaultRoom is what all inbound partitions together may hold, in bytes.
+const DefaultRoom = 32 << 30
+
 // Defaults and bounds of [Options].
 const (
 	defaultPartitions = 4
@@ -57,7 +63,6 @@ const (
 	minEmbedded, maxEmbedded = 2, 16
 	maxPartitions            = 256
 	maxRetention             = 7 * 24 * time.Hour
-	defaultInbound           = 32 << 30 // all partitions together
 	defaultAckTimeout        = 5 * time.Second
 	catchAtOnce              = 16
 	// embeddedWrites: one disk gains little from more fsyncs at once, and while
@@ -87,6 +92,9 @@ func (o *Options) setDefaults() error {
 	}
 	if o.Retention <= 0 {
 		o.Retention = maxRetention
+	}
+	if o.Room <= 0 {
+		o.Room = DefaultRoom
 	}
 	if o.AckTimeout <= 0 {
 		o.AckTimeout = defaultAckTimeout

@@ -17,9 +17,6 @@ import (
 // partitionsKey is the stream metadata that remembers the partition count.
 const partitionsKey = "parley-partitions"
 
-// maxFactBytes bounds the facts; the oldest go first.
-const maxFactBytes = 8 << 30
-
 // StreamState is what a partition's stream holds.
 type StreamState struct {
 	Partition int
@@ -82,7 +79,7 @@ func (b *Bus) factConfig() natsjs.StreamConfig {
 		Storage:            natsjs.FileStorage,
 		Replicas:           max(b.opts.Replicas, 1),
 		MaxAge:             max(min(b.opts.Retention, maxRetention), time.Second),
-		MaxBytes:           maxFactBytes,
+		MaxBytes:           b.opts.Room / 4, // the oldest go first
 		AllowAtomicPublish: true,
 	}
 }
@@ -121,7 +118,7 @@ func (b *Bus) settlePartitions(ctx context.Context) error {
 	if found == 0 || made == want && found <= made { // fewer: the first start was cut short
 		b.opts.Partitions = want
 		if b.opts.MaxBytes <= 0 {
-			b.opts.MaxBytes = defaultInbound / int64(want)
+			b.opts.MaxBytes = b.opts.Room / int64(want)
 		}
 		return nil
 	}
