@@ -29,6 +29,8 @@ type Examination struct {
 	Bypass []string
 	// MissingRoles are those of Parley's roles that are not there or that we cannot act as.
 	MissingRoles []string
+	// MakesRoles says that the role that we log in as may make others.
+	MakesRoles bool
 	// Unwalled are tables with a tenant whose row security is not on and forced.
 	Unwalled []string
 }
@@ -85,6 +87,9 @@ func Examine(ctx context.Context, url string) (e Examination, err error) {
 		if *l.into, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 			return e, fmt.Errorf("examining the database: %w", err)
 		}
+	}
+	if err := conn.QueryRow(ctx, "SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&e.MakesRoles); err != nil {
+		return e, fmt.Errorf("examining the database: %w", err)
 	}
 	e.Newest = NewestSchema()
 	var made bool

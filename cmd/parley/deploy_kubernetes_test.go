@@ -288,6 +288,7 @@ func checkDeployment(t *testing.T, d k8sDeployment, k kustomization) {
 func checkPod(t *testing.T, name string, p k8sPod) {
 	t.Helper()
 	s, c := p.Spec.Security, p.Spec.Containers[0]
+	isCommand(t, name, c.Args)
 	cs := c.Security
 	if !s.RunAsNonRoot || s.SeccompProfile.Type != "RuntimeDefault" || cs.AllowPrivilegeEscalation == nil || *cs.AllowPrivilegeEscalation ||
 		!cs.ReadOnlyRootFilesystem || !slices.Equal(cs.Capabilities.Drop, []string{"ALL"}) ||

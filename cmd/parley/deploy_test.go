@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -47,6 +48,19 @@ func isSetting(t *testing.T, literal string) {
 	t.Errorf("nothing reads %s", name)
 }
 
+// isCommand wants the program to understand what it is started with.
+func isCommand(t *testing.T, where string, args []string) {
+	t.Helper()
+	cmd, rest, err := newRoot().Find(args)
+	if err != nil || !cmd.Runnable() {
+		t.Errorf("%s starts %v: %v", where, args, err)
+		return
+	}
+	if err := cmd.ParseFlags(rest); err != nil {
+		t.Errorf("%s starts %v: %v", where, args, err)
+	}
+}
+
 func TestDeployCompose(t *testing.T) {
 	t.Parallel()
 	var c struct {
@@ -78,6 +92,7 @@ func TestDeployCompose(t *testing.T) {
 	}
 	strictly(t, "compose.yaml", deployFile(t, "compose/compose.yaml"), &c)
 	p := c.Services["parley"]
+	isCommand(t, "compose.yaml", p.Command)
 	for name := range p.Environment {
 		isSetting(t, name+"=")
 	}
@@ -133,6 +148,27 @@ func TestDeployContainer(t *testing.T) {
 			t.Errorf("the last stage lacks %s", want)
 		}
 	}
+	if cmd := regexp.MustCompile(`(?m)^CMD (\[.*\])$`).FindStringSubmatch(last); cmd == nil {
+		t.Error("it says not what it starts")
+	} else {
+		var args []string
+		if err := yaml.Unmarshal([]byte(cmd[1]), &args); err != nil {
+			t.Error(err)
+		}
+		isCommand(t, "Containerfile", args)
+	}
+	// What hadolint would say (https://github.com/hadolint/hadolint#rules): images have a
+	// tag that is not latest, folders are absolute, nothing is fetched by ADD or by sudo.
+	for _, m := range regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(file, -1) {
+		if _, tag, ok := strings.Cut(m[1][strings.LastIndexByte(m[1], '/')+1:], ":"); !ok || tag == "latest" {
+			t.Errorf("%s is another image tomorrow", m[1])
+		}
+	}
+	for _, bad := range []string{`(?m)^ADD `, `(?m)^WORKDIR [^/]`, `\bsudo\b`, `(?m)^MAINTAINER`, `(?m)^(ENTRYPOINT|CMD) [^[]`, `(?m)^RUN .*\bcd `} {
+		if m := regexp.MustCompile(bad).FindString(file); m != "" {
+			t.Errorf("it has %q", m)
+		}
+	}
 	if strings.Contains(last, "\nRUN ") || !strings.Contains(file, "CGO_ENABLED=0") || !strings.Contains(file, "-X main.version=") {
 		t.Error("the last stage needs a shell, or the program is not static or has no version")
 	}
@@ -165,13 +201,34 @@ func TestDeploySystemd(t *testing.T) {
 			t.Errorf("%s is %q, not %q", name, got, want)
 		}
 	}
-	args := strings.Fields(seen["[Service]ExecStart"])
-	root := newRoot()
-	cmd, rest, err := root.Find(args[1:])
-	if err != nil || cmd.Name() != "serve" {
-		t.Fatalf("it starts %v: %v", args, err)
+	isCommand(t, "parley.service", strings.Fields(seen["[Service]ExecStart"])[1:])
+	verifyUnit(t)
+}
+
+// verifyUnit lets systemd itself read the unit, where it is installed.
+func verifyUnit(t *testing.T) {
+	t.Helper()
+	program, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Log("systemd is not installed; the unit was only read by us")
+		return
 	}
-	if err := cmd.ParseFlags(rest); err != nil {
+	me, err := os.Executable() // it has to be a program that is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := strings.Replace(string(deployFile(t, "systemd/parley.service")), "/usr/local/bin/parley", me, 1)
+	file := filepath.Join(t.TempDir(), "parley.service")
+	if err := os.WriteFile(file, []byte(unit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), program, "verify", "--man=no", file).CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "parley") { // of other units of this machine it complains, too
+			t.Errorf("systemd: %s", line)
+		}
+	}
+	if err != nil && len(out) == 0 {
 		t.Error(err)
 	}
 }

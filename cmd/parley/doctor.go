@@ -100,6 +100,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.ports(ctx)
 	d.database(ctx)
 	d.bus(ctx)
+	d.files(ctx)
 	d.channels(ctx)
 }
 

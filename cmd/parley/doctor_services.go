@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -76,6 +77,8 @@ func (d *doctor) database(ctx context.Context) {
 	broken(len(e.Bypass) > 0, "Row security does not bind "+strings.Join(e.Bypass, ", ")+".", "ALTER ROLE … NOSUPERUSER NOBYPASSRLS; log in as an ordinary role that owns the database.")
 	broken(len(e.Unwalled) > 0, "Row security is not forced on "+strings.Join(e.Unwalled, ", ")+".", "ALTER TABLE … ENABLE ROW LEVEL SECURITY; ALTER TABLE … FORCE ROW LEVEL SECURITY;")
 	broken(e.Schema > e.Newest, fmt.Sprintf("Its schema has version %d, newer than this program's %d.", e.Schema, e.Newest), "Run the newer program.")
+	broken(len(e.MissingRoles) > 0 && e.Schema == 0 && !e.MakesRoles, "Our role may not make the roles "+strings.Join(e.MissingRoles, ", ")+", which row security needs.",
+		"Let an administrator ALTER ROLE … CREATEROLE, or make and grant them; parley migrate says how.")
 	if e.Schema < e.Newest && e.Schema > 0 {
 		d.say(check, checkWarning, fmt.Sprintf("Its schema has version %d, this program needs %d.", e.Schema, e.Newest), "It is migrated at the next start, or by: parley migrate")
 	}
@@ -165,6 +168,48 @@ func unreplicated(e jetstream.Examination) (n int64) {
 		}
 	}
 	return n
+}
+
+// files stores a blob, reads it again and removes it, wherever files are kept.
+func (d *doctor) files(ctx context.Context) {
+	const check, key, words = "files", "doctor/probe", "Parley's doctor was here."
+	if d.cfg.BlobURL == "" {
+		return // in the data folder, or nowhere: said above
+	}
+	ctx, cancel := context.WithTimeout(ctx, examineTimeout)
+	defer cancel()
+	trouble := func(doing string, err error) {
+		message, _ := plain(err)
+		d.say(check, checkBroken, doing+": "+message, "Check --blob-url, and that this user may write there: for a bucket the keys (AWS_ACCESS_KEY_ID), which need to read, write, list and delete.")
+	}
+	blobs, err := openBlobs(ctx, &d.cfg)
+	if err != nil {
+		trouble("The store of files cannot be opened", err)
+		return
+	}
+	defer func() { _ = blobs.Close() }() // every blob was synced by itself
+	if err := blobs.Put(ctx, key, strings.NewReader(words)); err != nil {
+		trouble("A file cannot be stored", err)
+		return
+	}
+	f, err := blobs.Open(ctx, key)
+	if err != nil {
+		trouble("A file cannot be read again", err)
+		return
+	}
+	got, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err == nil && string(got) != words {
+		err = errors.New("it has other content")
+	}
+	if err != nil {
+		trouble("A file cannot be read again", err)
+		return
+	}
+	if err := blobs.Delete(ctx, key); err != nil {
+		trouble("A file cannot be removed", err)
+		return
+	}
+	d.ok(check, "They can be stored, read and removed.")
 }
 
 // channels asks the running server; without one nothing is known of them.

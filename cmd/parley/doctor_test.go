@@ -155,3 +155,36 @@ func TestDoctorFindsABrokenDatabase(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorOfFiles tries a store of files that works and one that does not.
+func TestDoctorOfFiles(t *testing.T) {
+	t.Parallel()
+	dir := dataFolder(t)
+	good := filepath.Join(t.TempDir(), "files")
+	if err := os.Mkdir(good, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	found, _ := visit(t, dir, "--blob-url", "file://"+good, "--listen", "127.0.0.1:0", "--api-listen", "")
+	finds(t, found, "files", checkOK, "can be stored")
+	var left []string
+	_ = filepath.WalkDir(good, func(path string, e os.DirEntry, _ error) error {
+		if e != nil && !e.IsDir() {
+			left = append(left, path)
+		}
+		return nil
+	})
+	for _, path := range left {
+		if strings.Contains(path, "probe") {
+			t.Errorf("it left %s behind", path)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	found, healthy := visit(t, dir, "--blob-url", "file://"+file, "--listen", "127.0.0.1:0", "--api-listen", "")
+	if healthy {
+		t.Error("files cannot be stored, and it is healthy")
+	}
+	finds(t, found, "files", checkBroken, "")
+}
