@@ -155,7 +155,7 @@ func (b *soakBench) load(ctx context.Context) error {
 	hangUp()
 	readers.Wait()
 	if err != nil {
-		return errors.Join(err, b.server.health())
+		return fmt.Errorf("%w; the server's last words:\n%s", errors.Join(err, b.server.health()), lastLines(b.server.log, 15))
 	}
 	used, err := readCPU(b.server.process, b.db)
 	if err != nil {
@@ -300,5 +300,8 @@ func (b *soakBench) verify(ctx context.Context, done generated, after int64, lis
 		"Each of %d streams was told of each message once.",
 		thousands(done.Accepted), float64(done.Accepted)/b.seconds.Seconds(), m.Lost, m.Doubled, m.Disordered, ms(m.Answer50), ms(m.Answer99), ms(m.Commit50), ms(m.Commit99),
 		thousands(v.accepted), v.lost, v.doubled, v.disordered, thousands(b.agents.asked), len(b.follow))
+	if b.agents.failed > 0 {
+		b.report.say("%d requests of agents failed and were made again, the first with: %v", b.agents.failed, b.agents.said)
+	}
 	return b.report.audit(ctx, b.server)
 }

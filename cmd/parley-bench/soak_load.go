@@ -29,6 +29,9 @@ type soakAgents struct {
 	mu      sync.Mutex
 	replies int
 	asked   int
+	// failed are requests that were answered 5xx and made again; said is the first.
+	failed int
+	said   error
 }
 
 // reply answers chat by chat at the rate until the context ends, each reply to the
@@ -80,7 +83,25 @@ func (a *soakAgents) look(ctx context.Context, seed uint64) error {
 	}
 }
 
+// do makes a request until it is answered as it should be; an hour has room for a
+// server's bad moment, which is counted.
 func (a *soakAgents) do(ctx context.Context, method, path, body, key string, want int) error {
+	for tries := 1; ; tries++ {
+		err := a.once(ctx, method, path, body, key, want)
+		if err == nil || tries == 5 {
+			return err
+		}
+		a.mu.Lock()
+		a.failed++
+		if a.said == nil {
+			a.said = err
+		}
+		a.mu.Unlock()
+		time.Sleep(time.Second)
+	}
+}
+
+func (a *soakAgents) once(ctx context.Context, method, path, body, key string, want int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, a.api+path, strings.NewReader(body))
