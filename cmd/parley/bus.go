@@ -54,7 +54,7 @@ func embeddedRoom(dir string) int64 {
 	if err != nil || size == 0 || size/4 > jetstream.DefaultRoom {
 		return jetstream.DefaultRoom
 	}
-	return int64(size / 4) //nolint:gosec // less than the default
+	return int64(size / 4)
 }
 
 // busTrouble keeps the process from being ready while nothing can be accepted.

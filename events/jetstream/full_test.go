@@ -70,7 +70,7 @@ func TestFullStreamsLeaveOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := int64(1)
-	for use := streamUse(t, b, jetstream.FactStream); use.Messages == uint64(written); use = streamUse(t, b, jetstream.FactStream) { //nolint:gosec // a count
+	for use := streamUse(t, b, jetstream.FactStream); use.Messages == uint64(written); use = streamUse(t, b, jetstream.FactStream) {
 		var facts []events.Fact
 		for range 200 {
 			written++

@@ -136,8 +136,13 @@ func (p *partition) settle(ctx context.Context, batch []store.InboundRecord) err
 			p.condemn(&batch[i], err)
 		}
 	}
-	if err = p.storeOnce(ctx, batch); err == nil || !refused(err) {
-		return err
+	for tries := 1; ; tries++ {
+		if err = p.storeOnce(ctx, batch); err == nil || !refused(err) {
+			return err
+		}
+		if !store.IsConstraintError(err) || tries == raceTries {
+			break
+		}
 	}
 	// Each alone is taken, together they are not: keep them all for a person.
 	for i := range batch {
@@ -161,10 +166,15 @@ func middle(batch []store.InboundRecord) int {
 	return 0
 }
 
-// probe tries one event alone. A constraint that refuses it is asked twice:
-// another transaction may have won a race, and a fresh look tells.
+// raceTries is how often a constraint may refuse an event before it is the event's
+// fault: another transaction may have won a race, such as a merge that took the
+// sender to another chat, and a fresh look tells. It may win several, while a
+// person's program merges many.
+const raceTries = 10
+
+// probe tries one event alone, raceTries times where a constraint refuses it.
 func (p *partition) probe(ctx context.Context, rec store.InboundRecord) error {
-	for tries := 0; ; tries++ {
+	for tries := 1; ; tries++ {
 		err := wait(ctx, p.log, "probing an event", func() error {
 			err := p.router.db.Probe(ctx, p.lease, rec)
 			if err != nil && refused(err) {
@@ -172,7 +182,7 @@ func (p *partition) probe(ctx context.Context, rec store.InboundRecord) error {
 			}
 			return err
 		})
-		if err == nil || !store.IsConstraintError(err) || tries > 0 {
+		if err == nil || !store.IsConstraintError(err) || tries == raceTries {
 			return err
 		}
 	}
