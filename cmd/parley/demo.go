@@ -43,7 +43,7 @@ machine. The next run goes on where this one ended; remove the data folder to st
 					return err
 				}
 				defer log.Close()
-				if cfg.Logger, err = newLogger(log, f.logs, false); err != nil {
+				if cfg.Logger, err = newLogger(log, f.logs, f.logLevel()); err != nil {
 					return err
 				}
 			}

@@ -77,20 +77,21 @@ type program struct {
 	*Running
 	stop  context.CancelFunc
 	ended chan error
+	logs  *logBuffer
 }
 
 // start runs the program until the test ends or Stop.
 func start(t testing.TB, cfg Config) *program {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &program{stop: cancel, ended: make(chan error, 1)}
+	p := &program{stop: cancel, ended: make(chan error, 1), logs: &logBuffer{}}
+	logs := p.logs
 	ready := make(chan *Running, 1)
 	cfg.Started = func(_ context.Context, r *Running) { ready <- r }
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
 	}
-	logs := &logBuffer{}
-	cfg.Logger = slog.New(slog.NewTextHandler(logs, nil))
+	cfg.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	go func() { p.ended <- Run(ctx, cfg) }()
 	t.Cleanup(func() {
 		p.Stop(t)
@@ -119,6 +120,21 @@ func (p *program) Stop(t testing.TB) {
 	}
 	if err != nil {
 		t.Error("it did not stop in order: ", err)
+	}
+}
+
+// keepsQuietAbout holds what it logged so far, which is all there is to log, against
+// what people wrote and where they can be reached.
+func (p *program) keepsQuietAbout(t testing.TB, private ...string) {
+	t.Helper()
+	said := p.logs.String()
+	for _, text := range private {
+		if i := strings.Index(said, text); i >= 0 {
+			t.Errorf("%q is in the log: %s", text, said[max(i-200, 0):min(i+len(text)+50, len(said))])
+		}
+	}
+	if !strings.Contains(said, "event=") || !strings.Contains(said, "delivery=") {
+		t.Error("the log names neither events nor deliveries, so nothing can be followed in it")
 	}
 }
 

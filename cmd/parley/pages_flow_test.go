@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ func TestFlowByTwilio(t *testing.T) {
 		}
 		return texts
 	})
+	p.keepsQuietAbout(t, "Hello there", "Are you there?", "We are.", sms.Number(), strings.TrimPrefix(sms.Number(), "+"), whatsapp.Number())
 }
 
 // TestFlowByMail is a conversation by mail, with a subject and a further
@@ -123,6 +125,7 @@ func TestFlowByMail(t *testing.T) {
 		}
 		return texts
 	})
+	p.keepsQuietAbout(t, "Hello there", "We are.", "Question 1", "Another matter", "By the way.", "people.example")
 }
 
 func firstLine(text string) string {

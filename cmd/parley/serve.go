@@ -20,6 +20,7 @@ type serveFlags struct {
 	cfg     Config
 	roles   string
 	logs    string
+	levels  string
 	debug   bool
 	busRoom string
 	// databaseURL, natsURL and alertSMTP are what the environment says.
@@ -45,7 +46,8 @@ func (f *serveFlags) add(cmd *cobra.Command, listen string) {
 	f.alertSMTP = os.Getenv("PARLEY_ALERT_SMTP")
 	flags.StringVar(&f.cfg.AlertSMTP, "alert-smtp", "", "mail server for alerts to agents: smtp://user:password@host:587?from=inbox@example.com, smtps:// for TLS from the start (PARLEY_ALERT_SMTP, which keeps the password out of the process list)")
 	flags.StringVar(&f.logs, "log-format", env("PARLEY_LOG_FORMAT", "text"), "text or json (PARLEY_LOG_FORMAT)")
-	flags.BoolVar(&f.debug, "debug", false, "log more")
+	flags.StringVar(&f.levels, "log-level", env("PARLEY_LOG_LEVEL", "info"), "debug, info, warn or error, also by component, as in warn,router=debug; components: "+strings.Join(components, ", ")+" (PARLEY_LOG_LEVEL)")
+	flags.BoolVar(&f.debug, "debug", false, "log all there is, whatever --log-level says")
 }
 
 func (f *serveFlags) addExternal(cmd *cobra.Command) {
@@ -107,23 +109,32 @@ func (f *serveFlags) config(cmd *cobra.Command, a *app, dataDir string) (Config,
 			return cfg, &usageError{cmd, err}
 		}
 	}
-	cfg.Logger, err = newLogger(cmd.ErrOrStderr(), f.logs, f.debug)
+	cfg.Logger, err = newLogger(cmd.ErrOrStderr(), f.logs, f.logLevel())
 	if err != nil {
 		return cfg, &usageError{cmd, err}
 	}
 	return cfg, nil
 }
 
-func newLogger(w io.Writer, format string, debug bool) (*slog.Logger, error) {
-	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if debug {
-		opts.Level = slog.LevelDebug
+// logLevel is what to log.
+func (f *serveFlags) logLevel() string {
+	if f.debug {
+		return "debug"
 	}
+	return f.levels
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	levels, err := parseLevels(level)
+	if err != nil {
+		return nil, err
+	}
+	opts := &slog.HandlerOptions{Level: slog.LevelDebug} // leveled decides
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return slog.New(newLeveled(slog.NewJSONHandler(w, opts), levels)), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return slog.New(newLeveled(slog.NewTextHandler(w, opts), levels)), nil
 	}
 	return nil, errorf("there is no log format %q; use text or json", format)
 }
