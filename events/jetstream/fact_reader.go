@@ -147,20 +147,6 @@ func (b *Bus) Facts(ctx context.Context, o FactOptions) (*FactReader, error) {
 	return r, nil
 }
 
-// FactPlace is the end of the stream of facts, or shortly before it, never behind
-// a fact that is published after the call. It asks NATS only while this process has
-// no readers, and then fails with [ErrUnavailable] when NATS is away.
-func (b *Bus) FactPlace(ctx context.Context) (Place, error) {
-	if p, reading := b.feed.place(); reading {
-		return p, nil
-	}
-	info, err := b.streamInfo(ctx, factStream)
-	if err != nil {
-		return Place{}, err
-	}
-	return Place{Seq: info.State.LastSeq, Stream: streamMark(identity(info))}, nil
-}
-
 // kept fails with ErrReset unless everything after a sequence number is there.
 func kept(info *natsjs.StreamInfo, after uint64) error {
 	first, last := info.State.FirstSeq, info.State.LastSeq
@@ -357,4 +343,14 @@ func (b *Bus) FactsEnd(ctx context.Context) (Place, error) {
 		return Place{}, err
 	}
 	return Place{Seq: info.State.LastSeq, Stream: streamMark(identity(info))}, nil
+}
+
+// FactPlace is the end of the stream of facts, or shortly before it, never behind
+// a fact that is published after the call. It asks NATS only while this process has
+// no readers, and then fails with [ErrUnavailable] when NATS is away.
+func (b *Bus) FactPlace(ctx context.Context) (Place, error) {
+	if p, reading := b.feed.place(); reading {
+		return p, nil
+	}
+	return b.FactsEnd(ctx)
 }
