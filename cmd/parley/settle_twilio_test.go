@@ -51,7 +51,8 @@ func TestTwilioIsAskedWhatBecameOfAMessage(t *testing.T) {
 		OpenSecrets: func(events.Channel) (map[string]string, error) {
 			return map[string]string{"auth_token": sandbox.DefaultTwilioToken}, nil
 		},
-		SendDeadline: 300 * time.Millisecond, SettleFirst: 50 * time.Millisecond,
+		// Long enough for Twilio to accept it, however busy the machine is.
+		SendDeadline: 5 * time.Second, SettleFirst: 50 * time.Millisecond,
 		RefreshEvery: 20 * time.Millisecond, PollEvery: 50 * time.Millisecond,
 	})
 	if err != nil {

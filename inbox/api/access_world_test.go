@@ -281,7 +281,7 @@ func (w *publicWorld) send(who, method, path, body string, header ...string) ans
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if method == http.MethodPatch {
+	if method == http.MethodPatch || method == http.MethodPut {
 		req.Header.Set("If-Match", "*") // unless the test says otherwise
 	}
 	switch {
