@@ -60,7 +60,7 @@ elsewhere, or say --with-key.`,
 			return err
 		},
 	}
-	f.logs = "text"
+	f.logs, f.levels = "text", "info"
 	f.addExternal(cmd)
 	f.addStorage(cmd)
 	cmd.Flags().BoolVar(&withKey, "with-key", false, "copy the secret key, too")

@@ -35,7 +35,7 @@ was set up anew or restored from a backup. What was lost with it is not made goo
 			return migrate(cmd, &cfg, adopt)
 		},
 	}
-	f.logs = "text"
+	f.logs, f.levels = "text", "info"
 	f.addExternal(cmd)
 	cmd.Flags().BoolVar(&adopt, "adopt-streams", false, "accept the streams of NATS as they are")
 	return cmd

@@ -56,7 +56,7 @@ people decide.`,
 			return err
 		},
 	}
-	f.logs = "text"
+	f.logs, f.levels = "text", "info"
 	f.addExternal(cmd)
 	f.addStorage(cmd)
 	cmd.Flags().BoolVar(&databaseOnly, "database-only", false, "only the database was lost: leave NATS and files as they are")

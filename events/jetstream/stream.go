@@ -91,13 +91,15 @@ func (b *Bus) settlePartitions(ctx context.Context) error {
 	ctx, cancel := b.bounded(ctx)
 	defer cancel()
 	made := 0
-	found := 0
+	// By name: a list that is read in pages while another process makes the streams
+	// can have one twice.
+	names := map[string]bool{}
 	streams := b.js.ListStreams(ctx)
 	for info := range streams.Info() {
 		if !strings.HasPrefix(info.Config.Name, inboundPrefix) {
 			continue
 		}
-		found++
+		names[info.Config.Name] = true
 		if n, err := strconv.Atoi(info.Config.Metadata[partitionsKey]); err == nil {
 			made = max(made, n)
 		}
@@ -105,6 +107,7 @@ func (b *Bus) settlePartitions(ctx context.Context) error {
 	if err := streams.Err(); err != nil {
 		return fmt.Errorf("list streams: %w", err)
 	}
+	found := len(names)
 	want := b.opts.Partitions
 	switch {
 	case want != 0:
