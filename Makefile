@@ -10,7 +10,7 @@ DATA ?= /var/tmp/parley-demo-$(shell id -u)
 
 # How long each fuzz target runs, and each package's tests may.
 FUZZTIME ?= 20s
-TESTTIME ?= 15m
+TESTTIME ?= 25m
 
 # A checkout without git (an archive, a container's build context) still gets a version.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
