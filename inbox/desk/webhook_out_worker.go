@@ -237,7 +237,7 @@ func (d *Desk) callWebhook(ctx context.Context, client *http.Client, w store.Due
 	}
 	waits := webhookWaits()
 	if w.Attempts >= len(waits) {
-		o.Disable, o.Failing = "nothing was accepted for three days", webhookPatience
+		o.Disable, o.Failing = "a delivery was refused for three days, and nothing was accepted for two", webhookPatience
 		return o
 	}
 	// A little more, so that not everything comes back at once.
