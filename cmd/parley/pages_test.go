@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,7 +110,7 @@ func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
 	ctx, cancel := context.WithTimeout(ctx, pagePatience)
 	defer cancel()
 	for i, a := range actions {
-		if err := chromedp.Run(ctx, a); err != nil {
+		if err := chromedp.Run(ctx, steady(a)); err != nil {
 			var where, text string
 			look, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			_ = chromedp.Run(look, chromedp.Location(&where), chromedp.Text("body", &text, chromedp.ByQuery))
@@ -118,6 +119,37 @@ func do(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
 		}
 	}
 }
+
+// steady does an action again whose element was replaced between being found and
+// being used, as those of a page that has just come and live parts of it are. The
+// browser refuses such an action before it had an effect; what it says where there
+// may have been one, or where the selector is wrong, is an error at once.
+func steady(a chromedp.Action) chromedp.Action {
+	if all, ok := a.(chromedp.Tasks); ok {
+		each := make(chromedp.Tasks, len(all))
+		for i, one := range all {
+			each[i] = steady(one)
+		}
+		return each
+	}
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := a.Do(ctx)
+			var gone *cdproto.Error
+			if !errors.As(err, &gone) || gone.Code != -32000 || final.MatchString(gone.Message) {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// final are the words of the browser's answers that must not be tried again.
+var final = regexp.MustCompile(`destroyed|navigated|DOM Error`)
 
 // shows waits until an element that matches selector has text in it, over however
 // many pages.
@@ -139,19 +171,9 @@ func shows(selector, text string) chromedp.Action {
 	})
 }
 
-// click clicks the first element that matches selector. An element that is
-// replaced between being found and being clicked, as live parts of a page are, is
-// looked for again.
+// click clicks the first element that matches selector.
 func click(selector string) chromedp.Action {
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		for {
-			err := chromedp.Click(selector, chromedp.ByQuery).Do(ctx)
-			var gone *cdproto.Error
-			if !errors.As(err, &gone) || gone.Code != -32000 {
-				return err
-			}
-		}
-	})
+	return chromedp.Click(selector, chromedp.ByQuery)
 }
 
 // shot keeps a picture of the page where PARLEY_SHOTS says.
