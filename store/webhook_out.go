@@ -176,14 +176,15 @@ func enableWebhook(ctx context.Context, tx pgx.Tx, id string, enabled bool, plac
 }
 
 // RotateWebhook replaces a webhook's secrets; what seal makes of those it has is
-// kept, and requests bear two signatures for so long. It fails with NotFound.
+// kept, and requests bear two signatures for so long; when it makes nothing, all
+// stays. It fails with NotFound.
 func (db *DB) RotateWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, id string, both time.Duration, seal func(old []byte) ([]byte, error)) (w Webhook, err error) {
 	err = db.webhookChange(ctx, tenant, id, func(tx pgx.Tx, old Webhook) error {
 		sealed, err := seal(old.Sealed)
 		if err != nil {
 			return err
 		}
-		if w, err = oneWebhook(ctx, tx, "WHERE id = $1", id); err != nil {
+		if w, err = oneWebhook(ctx, tx, "WHERE id = $1", id); err != nil || sealed == nil {
 			return err
 		}
 		if err := tx.QueryRow(ctx, "UPDATE parley_webhooks SET sealed = $2, previous_until = now() + $3::interval WHERE id = $1 RETURNING previous_until",

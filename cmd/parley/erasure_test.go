@@ -202,24 +202,24 @@ func TestErasedClientsDoNotComeBack(t *testing.T) {
 	w.must(w.blobs.Put(w.ctx, "raw/large", strings.NewReader("large anna-secret")))
 
 	// Anna by Telegram and by mail, Ben by Telegram: in the same frames of the bus.
-	large := w.text("1001", "2", "with a large payload of anna-secret")
+	large := w.text("7700431001", "2", "with a large payload of anna-secret")
 	large.Raw, large.RawRef = nil, "raw/large"
-	broken := w.text("1001", "3", "anna-secret")
+	broken := w.text("7700431001", "3", "anna-secret")
 	broken.Content = nil
 	broken.Raw = []byte(`"anna-secret"`)
 	mail := w.mail(w.first, "anna@example.com", "anna-secret by mail")
-	sent := []events.Inbound{w.text("1001", "1", "anna-secret"), w.text("2002", "1", "of Ben"), large, broken, mail}
+	sent := []events.Inbound{w.text("7700431001", "1", "anna-secret"), w.text("2002", "1", "of Ben"), large, broken, mail}
 	for i := range 20 { // facts of a batch share a row
-		sent = append(sent, w.text([]string{"1001", "2002"}[i%2], fmt.Sprint(10+i), []string{"anna-secret", "of Ben"}[i%2]))
+		sent = append(sent, w.text([]string{"7700431001", "2002"}[i%2], fmt.Sprint(10+i), []string{"anna-secret", "of Ben"}[i%2]))
 	}
 	w.must(w.bus.Publish(w.ctx, sent...))
 	w.drained()
-	anna, byMail := w.clientOf("1001"), w.clientOf("anna@example.com")
+	anna, byMail := w.clientOf("7700431001"), w.clientOf("anna@example.com")
 	_, err := w.db.MergeClients(w.ctx, w.tenant, inbox.Actor{Kind: inbox.Operator}, anna, byMail)
 	w.must(err)
 	// Written while she was blocked, and twice.
 	storetest.Exec(t, w.url, `UPDATE crm_clients SET blocked_at = now() WHERE id = $1`, anna)
-	blocked := w.text("1001", "4", "anna-secret while blocked")
+	blocked := w.text("7700431001", "4", "anna-secret while blocked")
 	w.must(w.bus.Publish(w.ctx, blocked, sent[0]))
 	w.drained()
 	storetest.Exec(t, w.url, `UPDATE crm_clients SET blocked_at = NULL`)
@@ -250,7 +250,7 @@ func TestErasedClientsDoNotComeBack(t *testing.T) {
 	w.must(w.desk.FinishErasures(w.ctx, 0))
 	gone := func(when string) {
 		t.Helper()
-		for _, word := range []string{"anna-secret", "anna@example.com", "1001"} {
+		for _, word := range []string{"anna-secret", "anna@example.com", "7700431001"} {
 			if found := w.everywhere(word); len(found) > 0 {
 				t.Errorf("%s: %s is in %q", when, word, found)
 			}
@@ -279,7 +279,7 @@ func TestErasedClientsDoNotComeBack(t *testing.T) {
 	// The provider again; its list, which has other times of acceptance; the same
 	// mail in another mailbox, and one that was never here but is older; an edit,
 	// and a status of what was sent to her.
-	older, edit := w.mail(w.second, "anna@example.com", "anna-secret from before"), w.text("1001", "10", "anna-secret edited")
+	older, edit := w.mail(w.second, "anna@example.com", "anna-secret from before"), w.text("7700431001", "10", "anna-secret edited")
 	older.Key.Message, older.Content.Mail.MessageID = "<0@example.com>", "<0@example.com>"
 	older.ProviderTime = older.ProviderTime.Add(-240 * time.Hour)
 	edit.Kind, edit.ProviderTime = events.Edit, time.Time{}
@@ -306,11 +306,11 @@ func TestErasedClientsDoNotComeBack(t *testing.T) {
 	audit("swept")
 
 	// She may write again: somebody new.
-	fresh := w.text("1001", "99", "hello again")
+	fresh := w.text("7700431001", "99", "hello again")
 	fresh.ProviderTime = time.Now().UTC().Add(time.Second)
 	w.must(w.bus.Publish(w.ctx, fresh))
 	w.drained()
-	if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_clients c JOIN parley_identities i ON i.client_id = c.id WHERE i.value = '1001' AND c.id <> $1`, anna); n != 1 {
+	if n := storetest.Int(t, w.url, `SELECT count(*) FROM crm_clients c JOIN parley_identities i ON i.client_id = c.id WHERE i.value = '7700431001' AND c.id <> $1`, anna); n != 1 {
 		t.Error("she cannot write any more")
 	}
 }
@@ -330,9 +330,9 @@ func TestErasureOutlivesARestoredBackup(t *testing.T) {
 	stop := w.route()
 	// In frames of their own: a stream whose beginning is gone takes an operator.
 	w.must(w.bus.Publish(w.ctx, w.text("2002", "1", "of Ben")))
-	w.must(w.bus.Publish(w.ctx, w.text("1001", "1", "anna-secret")))
+	w.must(w.bus.Publish(w.ctx, w.text("7700431001", "1", "anna-secret")))
 	w.drained()
-	anna := w.clientOf("1001")
+	anna := w.clientOf("7700431001")
 	stop()
 	// The backup, as far as it matters here.
 	backup := storetest.Text(t, w.url, `SELECT json_build_object(
@@ -341,7 +341,7 @@ func TestErasureOutlivesARestoredBackup(t *testing.T) {
 	_, err := w.desk.Erase(w.ctx, w.tenant, inbox.Actor{Kind: inbox.Operator}, anna)
 	w.must(err)
 	stop = w.route()
-	w.must(w.bus.Publish(w.ctx, w.text("1001", "1", "anna-secret"))) // on the bus once more
+	w.must(w.bus.Publish(w.ctx, w.text("7700431001", "1", "anna-secret"))) // on the bus once more
 	w.drained()
 	stop()
 	for _, sql := range []string{

@@ -142,26 +142,49 @@ func TestChannelsAndFilesWithAKeyAreOnce(t *testing.T) {
 // a version; whoever adds one says here why it does not.
 func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 	t.Parallel()
+	// Why doing it twice is doing it once, or does no harm.
 	keyless := map[string]string{
-		"log-in": "each is a session of its own", "accept-invitation": "an invitation is used up", "begin-second-factor": "stores nothing",
-		"merge-clients": "a second merge finds them merged",
-		"add-block":     "there is one rule for each kind and value",
+		"log-in": "each is a session of its own", "accept-invitation": "an invitation is used up",
+		"begin-second-factor": "stores nothing that counts before it is confirmed; the last one does",
+		"merge-clients":       "a second merge finds them merged", "unmerge-client": "a second one finds them apart", "take-contact": "a second one finds it taken",
+		"add-block":      "there is one rule for each kind and value",
+		"import-clients": "each line is a key: it finds whom it made", "preview": "stores nothing", "show-typing": "lasts some seconds",
+		"audit": "reads", "check-channel": "asks the provider", "reconcile-channel": "what is there already is not fetched again",
+		"refetch":           "what is stored already is not fetched again",
+		"replay-quarantine": "an event that was settled stays settled",
+		"pause-channel":     "a state", "resume-channel": "a state", "suspend-tenant": "a state", "resume-tenant": "a state", "block-client": "a state", "unblock-client": "a state",
+		"read-chat": "a mark", "unread-chat": "a mark", "cancel-scheduled": "a state", "undo": "a state", "cancel-delivery": "a state",
+		"retry-delivery":  "only what failed is tried again, and it has not failed while it is tried",
+		"settle-delivery": "only what is uncertain is settled",
+		"edit-message":    "the same text again changes nothing", "react-to-message": "the same reactions again change nothing",
+		"remove-tenant": "it is gone", "erase-client": "they are gone",
+		"rotate-channel": "the provider is told the last one, and what it signs by the one before is taken for a while",
+		"test-webhook":   "a further test; receivers know each by its webhook-id",
+		"replay-webhook": "the same deliveries under the same webhook-id, by which receivers know them",
 	}
 	unversioned := map[string]string{
-		"set-chat-status": "one choice, and the last one counts", "assign-chat": "likewise", "set-alert-bot": "likewise", "set-desk-settings": "likewise",
+		"set-chat-status": "seen refuses it when the client has written since", "assign-chat": "free refuses to take it from somebody else",
+		"set-alert-bot": "one choice, and the last one counts", "set-desk-settings": "one number, and the last one counts",
 		"set-alerts": "one's own, in one piece", "set-my-alerts": "likewise", "put-draft": "likewise",
 		"label-chat": "a label is there or not", "confirm-second-factor": "the code is of the secret that it confirms",
 	}
-	for id, op := range operations() {
+	all := operations()
+	for id := range keyless {
+		if all[id] == nil {
+			t.Errorf("%s is excused and no operation", id)
+		}
+	}
+	for id, op := range all {
 		takes := map[string]bool{}
 		for _, p := range op.Parameters {
 			takes[p.Name] = true
 		}
-		if (keyless[id] != "" && takes["Idempotency-Key"]) || (unversioned[id] != "" && takes["If-Match"]) {
+		repeats := takes["Idempotency-Key"] || takes["If-Match"]
+		if (keyless[id] != "" && repeats) || (unversioned[id] != "" && takes["If-Match"]) {
 			t.Errorf("%s is excused and needs no excuse", id)
 		}
-		if op.DefaultStatus == 201 && !takes["Idempotency-Key"] && keyless[id] == "" {
-			t.Errorf("%s creates something and takes no Idempotency-Key: embed ForKey", id)
+		if op.Method == "POST" && !repeats && keyless[id] == "" {
+			t.Errorf("%s takes no Idempotency-Key: embed ForKey, or say why a repetition does no harm", id)
 		}
 		if (op.Method == "PATCH" || op.Method == "PUT") && !takes["If-Match"] && unversioned[id] == "" {
 			t.Errorf("%s changes what others may be changing and takes no If-Match: embed ForVersion", id)

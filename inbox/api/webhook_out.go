@@ -105,15 +105,19 @@ func (a *api) webhooks(h huma.API) {
 		}
 		return nothing{}, a.Desk.Store.DeleteWebhook(ctx, tenant, access.From(ctx).Actor, in.Webhook)
 	})
+	type rotateWebhook struct {
+		WebhookRef
+		Key string `header:"Idempotency-Key" maxLength:"255" doc:"The key of the last rotation answers with what that one made, and rotates nothing."`
+	}
 	handle(a, h, huma.Operation{
 		OperationID: "rotate-webhook", Method: http.MethodPost, Path: "/api/v1/webhooks/{webhook}/rotate", Summary: "Give a webhook another secret",
 		Description: "For 24 hours requests bear two signatures, by the new secret and by the one before.",
-	}, func(ctx context.Context, in *WebhookRef) (MadeWebhook, error) {
+	}, func(ctx context.Context, in *rotateWebhook) (MadeWebhook, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
 		if err != nil {
 			return MadeWebhook{}, err
 		}
-		w, secret, err := a.Desk.RotateWebhook(ctx, tenant, access.From(ctx).Actor, in.Webhook)
+		w, secret, err := a.Desk.RotateWebhook(ctx, tenant, access.From(ctx).Actor, in.Webhook, in.Key)
 		return MadeWebhook{Webhook: w, Secret: secret}, err
 	})
 	handle(a, h, huma.Operation{

@@ -96,16 +96,22 @@ func (d *Desk) checkWebhook(address *string, types *[]string) error {
 	return nil
 }
 
-// RotateWebhook gives a webhook another secret and returns it this once. For a day
-// requests bear a signature by the one before, too.
-func (d *Desk) RotateWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, id string) (w store.Webhook, secret string, err error) {
+// RotateWebhook gives a webhook another secret and returns it. For a day requests
+// bear a signature by the one before, too. The key of the last rotation, unless it
+// is empty, returns what that one made: another rotation would drop the secret that
+// the receiver still checks with.
+func (d *Desk) RotateWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, id, key string) (w store.Webhook, secret string, err error) {
 	secret = newWebhookSecret()
 	w, err = d.Store.RotateWebhook(ctx, tenant, by, id, webhookOverlap, func(sealed []byte) ([]byte, error) {
 		old, err := d.Keyring.Open(sealedWebhook(id), sealed)
 		if err != nil {
 			return nil, err
 		}
-		return d.Keyring.Seal(sealedWebhook(id), map[string]string{"secret": secret, "previous": old["secret"]})
+		if key != "" && old["key"] == key {
+			secret = old["secret"]
+			return nil, nil
+		}
+		return d.Keyring.Seal(sealedWebhook(id), map[string]string{"secret": secret, "previous": old["secret"], "key": key})
 	})
 	if err != nil {
 		secret = ""

@@ -133,9 +133,12 @@ func TestWebhooksAreTold(t *testing.T) {
 	})
 
 	// Two signatures after a rotation, and the same id when told again.
-	_, fresh, err := w.desk.RotateWebhook(t.Context(), w.tenant, byTest, hook.ID)
+	_, fresh, err := w.desk.RotateWebhook(t.Context(), w.tenant, byTest, hook.ID, "r")
 	if err != nil || fresh == secret {
 		t.Fatal(fresh, err)
+	}
+	if _, same, err := w.desk.RotateWebhook(t.Context(), w.tenant, byTest, hook.ID, "r"); err != nil || same != fresh {
+		t.Errorf("the same rotation again: another secret %t, %v", same != fresh, err)
 	}
 	log := w.settled(t, hook.ID, func([]store.WebhookDelivery) bool { return true })
 	if n, err := w.desk.Store.ReplayWebhook(t.Context(), w.tenant, byTest, hook.ID, log[0].ID, time.Time{}); n != 1 || err != nil {

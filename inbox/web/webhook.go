@@ -95,6 +95,8 @@ type webhookPage struct {
 	// Secret is a secret that was just made, and Made that one was.
 	Secret string
 	Made   bool
+	// Key makes a rotation that is sent twice rotate once.
+	Key string
 }
 
 // webhookLog is how many deliveries a page shows.
@@ -103,7 +105,7 @@ const webhookLog = 50
 func (p *pages) webhookPage(ctx context.Context, r *http.Request, id string) (webhookPage, error) {
 	q := r.URL.Query()
 	before, _ := strconv.ParseInt(q.Get("before"), 10, 64)
-	page := webhookPage{}
+	page := webhookPage{Key: rand.Text()}
 	switch s := q.Get("state"); s {
 	case "queued", "sent", "failed":
 		page.State = s
@@ -211,7 +213,7 @@ func (p *pages) doToWebhook(verb string, do webhookVerb) func(http.ResponseWrite
 
 func (p *pages) rotateWebhook(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("webhook")
-	_, secret, err := p.Desk.RotateWebhook(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id)
+	_, secret, err := p.Desk.RotateWebhook(r.Context(), tenantOf(r), access.From(r.Context()).Actor, id, cut(r.PostFormValue("key"), 255))
 	if err != nil {
 		p.fail(w, r, err)
 		return
