@@ -74,7 +74,7 @@ func TestAccountsStayInTheirTenant(t *testing.T) {
 	w.code(err, inbox.NotFound)
 	_, err = w.db.ChangeAccount(t.Context(), w.a, byOperator, inbox.Owner, b.ID, store.AccountChange{Disabled: new(true)})
 	w.code(err, inbox.NotFound)
-	w.code(w.db.SetTOTP(t.Context(), w.a, byOperator, b.ID, []byte("x")), inbox.NotFound)
+	w.code(w.db.SetTOTP(t.Context(), w.a, byOperator, b.ID, []byte("x"), 0), inbox.NotFound)
 	_, err = w.db.AddAccount(t.Context(), w.a, byOperator, store.NewAccount{Name: "Ann", Email: "ANN@example.com", Role: inbox.Agent})
 	w.code(err, inbox.Conflict)
 	if l, found, err := w.db.LoginOf(t.Context(), w.b, " ANN@example.com"); err != nil || !found || l.ID != b.ID {
@@ -262,7 +262,7 @@ func TestReset(t *testing.T) {
 	t.Parallel()
 	w := newAccessWorld(t)
 	a := w.user(w.a, "ann@example.com", inbox.Agent)
-	if err := w.db.SetTOTP(t.Context(), w.a, byOperator, a.ID, []byte("sealed")); err != nil {
+	if err := w.db.SetTOTP(t.Context(), w.a, byOperator, a.ID, []byte("sealed"), 0); err != nil {
 		t.Fatal(err)
 	}
 	session := store.SecretHash{1}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,24 +25,56 @@ func (db *DB) LoginWait(ctx context.Context, keys ...[32]byte) (wait time.Durati
 	return wait, nil
 }
 
+// LoginTry counts a try of a key, as a failure until LoginSucceeded forgets it, and
+// makes the key wait as delay says for that many. It returns how long the key must
+// wait already; such a try is not counted, and must not be made. Tries at the same
+// time are counted one after the other, in all replicas.
+func (db *DB) LoginTry(ctx context.Context, key [32]byte, delay func(failures int) time.Duration) (wait time.Duration, err error) {
+	err = db.asWorker(ctx, func(tx pgx.Tx) error {
+		n, err := countFailure(ctx, tx, key, "WHERE t.blocked_until <= clock_timestamp()")
+		if errors.Is(err, pgx.ErrNoRows) {
+			return tx.QueryRow(ctx, "SELECT greatest(blocked_until - clock_timestamp(), '1 ms') FROM parley_throttle WHERE key = $1", key[:]).Scan(&wait)
+		}
+		if err != nil {
+			return err
+		}
+		return waitFor(ctx, tx, key, delay(n))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting a try to log in: %w", err)
+	}
+	return wait, nil
+}
+
 // LoginFailed counts a failure of a key and makes it wait as delay says for that
 // many failures. Failures are forgotten after a day without any.
 func (db *DB) LoginFailed(ctx context.Context, key [32]byte, delay func(failures int) time.Duration) error {
 	err := db.asWorker(ctx, func(tx pgx.Tx) error {
-		var n int
-		if err := tx.QueryRow(ctx, `INSERT INTO parley_throttle AS t (key, failures) VALUES ($1, 1)
-			ON CONFLICT (key) DO UPDATE SET failed_at = now(),
-			       failures = CASE WHEN t.failed_at < now() - $2::interval THEN 1 ELSE t.failures + 1 END
-			RETURNING failures`, key[:], throttleMemory).Scan(&n); err != nil {
+		n, err := countFailure(ctx, tx, key, "")
+		if err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, "UPDATE parley_throttle SET blocked_until = now() + $2 WHERE key = $1", key[:], delay(n))
-		return err
+		return waitFor(ctx, tx, key, delay(n))
 	})
 	if err != nil {
 		return fmt.Errorf("counting a failed log-in: %w", err)
 	}
 	return nil
+}
+
+func countFailure(ctx context.Context, tx pgx.Tx, key [32]byte, unless string) (failures int, err error) {
+	err = tx.QueryRow(ctx, `INSERT INTO parley_throttle AS t (key, failures) VALUES ($1, 1)
+		ON CONFLICT (key) DO UPDATE SET failed_at = now(),
+		       failures = CASE WHEN t.failed_at < now() - $2::interval THEN 1 ELSE t.failures + 1 END `+unless+`
+		RETURNING failures`, key[:], throttleMemory).Scan(&failures)
+	return failures, err
+}
+
+// waitFor counts from the clock, not from the transaction's begin: it may have
+// waited for others that tried.
+func waitFor(ctx context.Context, tx pgx.Tx, key [32]byte, wait time.Duration) error {
+	_, err := tx.Exec(ctx, "UPDATE parley_throttle SET blocked_until = clock_timestamp() + $2 WHERE key = $1", key[:], wait)
+	return err
 }
 
 // LoginSucceeded forgets a key's failures, and a few others' that are old.

@@ -23,6 +23,8 @@ type Options struct {
 	// ErasureKey makes the hashes of what was erased; all processes of an
 	// installation have the same. Without one, guessing finds out who it was.
 	ErasureKey []byte
+	// Tracer, if any, sees every statement.
+	Tracer pgx.QueryTracer
 }
 
 // DB is the database. Its methods may be called from several goroutines.
@@ -45,10 +47,10 @@ func Open(ctx context.Context, url string, opts *Options) (*DB, error) {
 		db.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	if db.worker, err = openPool(ctx, url, "parley_worker", opts.WorkerConns); err != nil {
+	if db.worker, err = openPool(ctx, url, "parley_worker", opts.WorkerConns, opts.Tracer); err != nil {
 		return nil, err
 	}
-	if db.api, err = openPool(ctx, url, "parley_api", opts.APIConns); err != nil {
+	if db.api, err = openPool(ctx, url, "parley_api", opts.APIConns, opts.Tracer); err != nil {
 		db.worker.Close()
 		return nil, err
 	}
@@ -56,7 +58,7 @@ func Open(ctx context.Context, url string, opts *Options) (*DB, error) {
 }
 
 // openPool makes a pool whose sessions act as role.
-func openPool(ctx context.Context, url, role string, conns int32) (*pgxpool.Pool, error) {
+func openPool(ctx context.Context, url, role string, conns int32, tracer pgx.QueryTracer) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		// The parse error may quote the URL; pgx redacts the password in it.
@@ -66,7 +68,7 @@ func openPool(ctx context.Context, url, role string, conns int32) (*pgxpool.Pool
 	if conns > 0 {
 		cfg.MaxConns = conns
 	}
-	cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+	cfg.ConnConfig.ConnectTimeout, cfg.ConnConfig.Tracer = 5*time.Second, tracer
 	params := cfg.ConnConfig.RuntimeParams
 	params["application_name"] = role
 	params["timezone"] = "UTC"

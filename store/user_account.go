@@ -261,12 +261,13 @@ func (db *DB) UseTOTP(ctx context.Context, tenant events.TenantID, id, step int6
 }
 
 // SetTOTP sets or, with nil, removes the sealed secret of a user's second factor.
-func (db *DB) SetTOTP(ctx context.Context, tenant events.TenantID, by inbox.Actor, id int64, sealed []byte) error {
+// Step is the time step of the code that confirmed it, which works no second time.
+func (db *DB) SetTOTP(ctx context.Context, tenant events.TenantID, by inbox.Actor, id int64, sealed []byte, step int64) error {
 	if err := validTenant(tenant); err != nil {
 		return err
 	}
 	return db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE core_users SET totp = $2 WHERE id = $1", id, sealed)
+		tag, err := tx.Exec(ctx, "UPDATE core_users SET totp = $2, totp_step = greatest(totp_step, $3) WHERE id = $1", id, sealed, step)
 		if err != nil {
 			return fmt.Errorf("changing a second factor: %w", err)
 		}

@@ -82,7 +82,7 @@ func TestLogInPage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := o.Desk.Store.SetTOTP(t.Context(), tenant.ID, inbox.Actor{Kind: inbox.Operator}, who.ID, sealed); err != nil {
+		if err := o.Desk.Store.SetTOTP(t.Context(), tenant.ID, inbox.Actor{Kind: inbox.Operator}, who.ID, sealed, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

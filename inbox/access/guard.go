@@ -1,12 +1,12 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"parley/events"
@@ -33,8 +33,11 @@ type Guard struct {
 	keys  *inbox.Keyring
 	cost  Cost
 	now   func() time.Time
-	decoy func() string
+	// decoy is what unknown accounts are checked against, so that they take as long.
+	decoy string
 	turns chan struct{}
+	// judge is VerifyPassword; tests count its calls.
+	judge func(hash, password string) (bool, error)
 
 	changes changes
 }
@@ -52,15 +55,14 @@ type GuardOptions struct {
 
 // NewGuard makes a Guard.
 func NewGuard(o GuardOptions) *Guard {
-	g := &Guard{db: o.DB, keys: o.Keyring, cost: o.Cost, now: o.Now, turns: make(chan struct{}, hashesAtOnce)}
+	g := &Guard{db: o.DB, keys: o.Keyring, cost: o.Cost, now: o.Now, turns: make(chan struct{}, hashesAtOnce), judge: VerifyPassword}
 	if g.cost == (Cost{}) {
 		g.cost = DefaultCost()
 	}
 	if g.now == nil {
 		g.now = time.Now
 	}
-	// What unknown accounts are checked against, so that they take as long.
-	g.decoy = sync.OnceValue(func() string { return HashPassword("", g.cost) })
+	g.decoy = decoyHash(g.cost)
 	return g
 }
 
@@ -87,25 +89,20 @@ type Attempt struct {
 // and with Refused while the account or the address has to wait.
 func (g *Guard) LogIn(ctx context.Context, a Attempt) (Credential, store.Account, error) {
 	account, address := AccountKey(a.Tenant, a.Email), AddressKey(a.By.Address)
-	wait, err := g.db.LoginWait(ctx, account, address)
-	if err != nil {
-		return Credential{}, store.Account{}, err
+	wait, err := g.db.LoginWait(ctx, address)
+	if err == nil && wait == 0 {
+		// Counted before it is judged: many at once would all find that none failed.
+		wait, err = g.db.LoginTry(ctx, account, AccountDelay)
 	}
-	if wait > 0 {
-		return Credential{}, store.Account{}, &inbox.Error{
-			Code: inbox.Refused, Message: "There were too many failed log-ins.",
-			Hint: fmt.Sprintf("Try again in %s.", wait.Round(time.Second)+time.Second), Detail: RetryAfter{wait},
-		}
+	if err != nil || wait > 0 {
+		return Credential{}, store.Account{}, errors.Join(err, mustWait(wait))
 	}
 	l, ok, err := g.check(ctx, a)
 	if err != nil {
 		return Credential{}, store.Account{}, err
 	}
 	if !ok {
-		if err := errors.Join(g.db.LoginFailed(ctx, account, AccountDelay), g.db.LoginFailed(ctx, address, AddressDelay)); err != nil {
-			return Credential{}, store.Account{}, err
-		}
-		return Credential{}, store.Account{}, errLogin()
+		return Credential{}, store.Account{}, cmp.Or(g.db.LoginFailed(ctx, address, AddressDelay), errLogin())
 	}
 	c, err := g.begin(ctx, a.Tenant, l.Account, a.By, a.UserAgent)
 	if err != nil {
@@ -127,6 +124,17 @@ func (g *Guard) begin(ctx context.Context, tenant events.TenantID, who store.Acc
 	return c, err
 }
 
+// mustWait refuses a try before its time; nil when there is nothing to wait for.
+func mustWait(wait time.Duration) error {
+	if wait <= 0 {
+		return nil
+	}
+	return &inbox.Error{
+		Code: inbox.Refused, Message: "There were too many failed tries.",
+		Hint: fmt.Sprintf("Try again in %s.", wait.Round(time.Second)+time.Second), Detail: RetryAfter{wait},
+	}
+}
+
 // RetryAfter is the data of a refusal that time mends.
 type RetryAfter struct {
 	Wait time.Duration `json:"-"`
@@ -140,7 +148,7 @@ func (g *Guard) check(ctx context.Context, a Attempt) (l store.Login, ok bool, e
 	}
 	hash := l.PasswordHash
 	if !found {
-		hash = g.decoy()
+		hash = g.decoy
 	}
 	right, err := g.verify(ctx, hash, a.Password)
 	if err != nil || !right || !found {
@@ -169,7 +177,7 @@ func (g *Guard) verify(ctx context.Context, hash, password string) (bool, error)
 		return false, ctx.Err()
 	}
 	defer func() { <-g.turns }()
-	return VerifyPassword(hash, password)
+	return g.judge(hash, password)
 }
 
 func (g *Guard) hash(ctx context.Context, password string) (string, error) {
@@ -211,10 +219,7 @@ func (g *Guard) Identify(ctx context.Context, text string) (p Principal, ok bool
 func (g *Guard) Accept(ctx context.Context, by inbox.Actor, text string, acc store.Acceptance, password string) (store.Account, error) {
 	address := AddressKey(by.Address)
 	if wait, err := g.db.LoginWait(ctx, address); err != nil || wait > 0 {
-		if err == nil {
-			err = &inbox.Error{Code: inbox.Refused, Message: "There were too many failed tries.", Hint: "Try again later.", Detail: RetryAfter{wait}}
-		}
-		return store.Account{}, err
+		return store.Account{}, errors.Join(err, mustWait(wait))
 	}
 	hash, err := g.hash(ctx, password)
 	if err != nil {

@@ -129,11 +129,8 @@ func errSignIn(err error) error {
 func (o *OIDC) Finish(ctx context.Context, r Return) (Credential, error) {
 	g, address := o.guard, AddressKey(r.By.Address)
 	wait, err := g.db.LoginWait(ctx, address)
-	if err != nil {
-		return Credential{}, err
-	}
-	if wait > 0 {
-		return Credential{}, &inbox.Error{Code: inbox.Refused, Message: "There were too many failed log-ins.", Hint: "Try again later.", Detail: RetryAfter{wait}}
+	if err != nil || wait > 0 {
+		return Credential{}, errors.Join(err, mustWait(wait))
 	}
 	tenant, account, err := o.vouched(ctx, r)
 	if inbox.CodeOf(err) == inbox.Unauthorized {

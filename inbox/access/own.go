@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 
 	"parley/inbox"
 	"parley/store"
@@ -17,11 +18,8 @@ func (g *Guard) ChangePassword(ctx context.Context, who Principal, old, password
 		return err
 	}
 	key := AccountKey(who.Tenant, account.Email)
-	if wait, err := g.db.LoginWait(ctx, key); err != nil || wait > 0 {
-		if err == nil {
-			err = &inbox.Error{Code: inbox.Refused, Message: "There were too many failed tries.", Hint: "Try again later.", Detail: RetryAfter{wait}}
-		}
-		return err
+	if wait, err := g.db.LoginTry(ctx, key, AccountDelay); err != nil || wait > 0 {
+		return errors.Join(err, mustWait(wait))
 	}
 	hash, err := g.hash(ctx, password)
 	if err != nil {
@@ -38,12 +36,12 @@ func (g *Guard) ChangePassword(ctx context.Context, who Principal, old, password
 		}
 	}
 	if !right {
-		if err := g.db.LoginFailed(ctx, key, AccountDelay); err != nil {
-			return err
-		}
 		return &inbox.Error{Code: inbox.Invalid, Message: "This is not your password so far.", Hint: "Who forgot it asks an owner for a reset link."}
 	}
-	return g.db.SetPassword(ctx, who.Tenant, who.Actor, who.User, hash, who.Session)
+	if err := g.db.SetPassword(ctx, who.Tenant, who.Actor, who.User, hash, who.Session); err != nil {
+		return err
+	}
+	return g.db.LoginSucceeded(ctx, key)
 }
 
 // AddTOTP sets a second factor for somebody who is logged in, once their app
@@ -57,14 +55,15 @@ func (g *Guard) AddTOTP(ctx context.Context, who Principal, secret, code string)
 	if account.SecondFactor {
 		return store.Account{}, &inbox.Error{Code: inbox.Conflict, Message: "There is a second factor already.", Hint: "Ask an owner for a reset link, which takes it away."}
 	}
-	if _, ok := CheckTOTP(secret, code, g.now(), 0); !ok {
+	step, ok := CheckTOTP(secret, code, g.now(), 0)
+	if !ok {
 		return store.Account{}, &inbox.Error{Code: inbox.Invalid, Message: "The code is not right for that secret.", Hint: "Check the clocks of the phone and of the server."}
 	}
 	sealed, err := g.SealTOTP(who.Tenant, who.User, secret)
 	if err != nil {
 		return store.Account{}, err
 	}
-	if err := g.db.SetTOTP(ctx, who.Tenant, who.Actor, who.User, sealed); err != nil {
+	if err := g.db.SetTOTP(ctx, who.Tenant, who.Actor, who.User, sealed, step); err != nil {
 		return store.Account{}, err
 	}
 	return g.db.Account(ctx, who.Tenant, who.User)

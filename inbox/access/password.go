@@ -65,9 +65,22 @@ func CheckPassword(password string) error {
 //
 //	$argon2id$v=19$m=47104,t=1,p=1$<salt>$<key>
 func HashPassword(password string, cost Cost) string {
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails: https://pkg.go.dev/crypto/rand#Read
-	key := argon2.IDKey([]byte(password), salt, cost.Time, cost.MemoryKiB, cost.Threads, keySize)
+	salt := randomBytes(saltSize)
+	return formatHash(cost, salt, argon2.IDKey([]byte(password), salt, cost.Time, cost.MemoryKiB, cost.Threads, keySize))
+}
+
+// decoyHash is the hash of no password, and takes as long to check as any.
+func decoyHash(cost Cost) string {
+	return formatHash(cost, randomBytes(saltSize), randomBytes(keySize))
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: https://pkg.go.dev/crypto/rand#Read
+	return b
+}
+
+func formatHash(cost Cost, salt, key []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, cost.MemoryKiB, cost.Time, cost.Threads,
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 }

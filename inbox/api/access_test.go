@@ -202,12 +202,14 @@ func TestSecondFactor(t *testing.T) {
 		return code
 	}
 	w.ask(w.a.session, "PUT", "/api/v1/me/second-factor", fmt.Sprintf(`{"secret":%q,"code":"000000x"}`, factor.Secret), 422, nil)
-	w.ask(w.a.session, "PUT", "/api/v1/me/second-factor", fmt.Sprintf(`{"secret":%q,"code":%q}`, factor.Secret, code(time.Now())), 200, nil)
+	w.ask(w.a.session, "PUT", "/api/v1/me/second-factor", fmt.Sprintf(`{"secret":%q,"code":%q}`, factor.Secret, code(w.now)), 200, nil)
 	logIn := func(code string, status int) {
 		t.Helper()
 		w.ask("", "POST", "/api/v1/session", fmt.Sprintf(`{"tenant":"Acme","email":%q,"password":%q,"code":%q}`, w.a.owner.Email, password, code), status, nil)
 	}
 	logIn("", 401)
+	logIn(code(w.now), 401) // it confirmed the second factor
+	w.now = w.now.Add(time.Minute)
 	logIn(code(w.now), 201)
 	logIn(code(w.now), 401) // it was used
 	w.now = w.now.Add(time.Minute)

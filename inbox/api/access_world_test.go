@@ -37,8 +37,10 @@ type publicWorld struct {
 	server *httptest.Server
 	files  store.Blobs
 	now    time.Time
-	lease  *store.PartitionLease
-	a, b   *tenantWorld
+	// statements are those sent to the database.
+	statements *statements
+	lease      *store.PartitionLease
+	a, b       *tenantWorld
 }
 
 // tenantWorld is one tenant with an owner, and one of everything else.
@@ -56,9 +58,9 @@ type tenantWorld struct {
 
 func newPublicWorld(t *testing.T) *publicWorld {
 	t.Helper()
-	w := &publicWorld{T: t, url: storetest.NewDatabase(t), now: time.Now()}
+	w := &publicWorld{T: t, url: storetest.NewDatabase(t), now: time.Now(), statements: new(statements)}
 	var err error
-	if w.db, err = store.Open(t.Context(), w.url, nil); err != nil {
+	if w.db, err = store.Open(t.Context(), w.url, &store.Options{Tracer: w.statements}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.db.Close)

@@ -1,0 +1,171 @@
+package access_test
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"parley/events"
+	"parley/inbox"
+	"parley/inbox/access"
+	"parley/store"
+	"parley/store/storetest"
+)
+
+const password = "correct horse battery"
+
+// guardWorld is a tenant with users who log in, or cannot.
+type guardWorld struct {
+	testing.TB
+	url    string
+	db     *store.DB
+	guard  *access.Guard
+	tenant events.TenantID
+}
+
+func newGuardWorld(tb testing.TB, cost access.Cost) *guardWorld {
+	tb.Helper()
+	w := &guardWorld{TB: tb, url: storetest.NewDatabase(tb)}
+	var err error
+	if w.db, err = store.Open(tb.Context(), w.url, nil); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(w.db.Close)
+	keys, err := inbox.ParseKey(inbox.NewKey())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.guard = access.NewGuard(access.GuardOptions{DB: w.db, Keyring: keys, Cost: cost})
+	made, err := w.db.CreateTenant(tb.Context(), "Acme")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	w.tenant = made.ID
+	return w
+}
+
+// join makes a user with the password.
+func (w *guardWorld) join(email string) store.Account {
+	w.Helper()
+	c, err := access.NewCredential(access.InvitationKind, w.tenant)
+	if err != nil {
+		w.Fatal(err)
+	}
+	by := inbox.Actor{Kind: inbox.Operator, Name: "test"}
+	if _, _, err := w.db.Invite(w.Context(), w.tenant, by, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: c.Hash(), Life: time.Hour}); err != nil {
+		w.Fatal(err)
+	}
+	a, err := w.guard.Accept(w.Context(), by, c.Text, store.Acceptance{Name: "Ann"}, password)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return a
+}
+
+func (w *guardWorld) try(email, password, code string) error {
+	_, _, err := w.guard.LogIn(w.Context(), access.Attempt{Tenant: w.tenant, Email: email, Password: password, Code: code, By: inbox.Actor{Address: "192.0.2.1"}})
+	return err
+}
+
+// strangers are log-ins that fail for different reasons, which nobody may be told.
+func (w *guardWorld) strangers() map[string]func() error {
+	w.Helper()
+	w.join("ann@acme.example")
+	second := w.join("second@acme.example")
+	sealed, err := w.guard.SealTOTP(w.tenant, second.ID, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := w.db.SetTOTP(w.Context(), w.tenant, inbox.Actor{Kind: inbox.Operator}, second.ID, sealed, 0); err != nil {
+		w.Fatal(err)
+	}
+	storetest.Exec(w, w.url, `UPDATE core_users SET disabled_at = now() WHERE id = $1`, w.join("gone@acme.example").ID)
+	// Signs in by a provider only.
+	storetest.Exec(w, w.url, `UPDATE core_users SET password_hash = NULL WHERE id = $1`, w.join("sso@acme.example").ID)
+	return map[string]func() error{
+		"wrong password":       func() error { return w.try("ann@acme.example", "not the password", "") },
+		"no such account":      func() error { return w.try("nobody@acme.example", password, "") },
+		"disabled":             func() error { return w.try("gone@acme.example", password, "") },
+		"no password":          func() error { return w.try("sso@acme.example", password, "") },
+		"an empty password":    func() error { return w.try("sso@acme.example", "", "") },
+		"second factor, wrong": func() error { return w.try("second@acme.example", "not the password", "123456") },
+		"the operator":         func() error { return w.try("operator@parley.invalid", "", "") },
+		"no such tenant": func() error {
+			_, _, err := w.guard.LogIn(w.Context(), access.Attempt{Tenant: "0000000a-0000-4000-8000-000000000099", Email: "ann@acme.example", Password: password})
+			return err
+		},
+	}
+}
+
+// The time of a log-in is that of its hash; BenchmarkLogInThatFails measures it.
+func TestFailedLogInsTakeOneHashEach(t *testing.T) {
+	t.Parallel()
+	w := newGuardWorld(t, cheap)
+	strangers := w.strangers()
+	var n atomic.Int64
+	var cost access.Cost
+	access.CountChecks(w.guard, &n, func(c access.Cost) { cost = c })
+	for name, try := range strangers {
+		n.Store(0)
+		cost = access.Cost{}
+		if err := try(); inbox.CodeOf(err) != inbox.Unauthorized {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n.Load() != 1 || cost != cheap {
+			t.Errorf("%s: %d hashes, the last of cost %+v", name, n.Load(), cost)
+		}
+	}
+	if err := w.try("ann@acme.example", password, ""); err != nil || n.Load() != 2 {
+		t.Errorf("the right password: %d hashes, %v", n.Load(), err)
+	}
+}
+
+// Tries at the same time must not all find that none has failed so far.
+func TestGuessesAtOnceAreCounted(t *testing.T) {
+	t.Parallel()
+	w := newGuardWorld(t, cheap)
+	w.join("ann@acme.example")
+	var checked atomic.Int64
+	access.CountChecks(w.guard, &checked, func(access.Cost) {})
+	var all sync.WaitGroup
+	var refused atomic.Int64
+	const guesses = 40
+	for i := range guesses {
+		all.Go(func() {
+			// Each from a network of its own.
+			_, _, err := w.guard.LogIn(t.Context(), access.Attempt{
+				Tenant: w.tenant, Email: "ann@acme.example", Password: fmt.Sprint("guess number ", i), By: inbox.Actor{Address: fmt.Sprintf("2001:db8:%d::1", i)},
+			})
+			switch inbox.CodeOf(err) {
+			case inbox.Refused:
+				refused.Add(1)
+			case inbox.Unauthorized:
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	// Five are free; the waits after them are seconds, which a slow machine may take.
+	if n := checked.Load(); n < 5 || n+refused.Load() != guesses || n > 12 {
+		t.Errorf("%d of %d guesses were checked, %d refused", n, guesses, refused.Load())
+	}
+}
+
+func BenchmarkLogInThatFails(b *testing.B) {
+	w := newGuardWorld(b, access.DefaultCost())
+	for name, try := range w.strangers() {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				b.StopTimer()
+				storetest.Exec(b, w.url, "DELETE FROM parley_throttle")
+				b.StartTimer()
+				if err := try(); inbox.CodeOf(err) != inbox.Unauthorized {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
