@@ -353,7 +353,9 @@ func reaches() map[string]func(f *foreign) {
 			first, err := f.db.UseTOTP(f.Context(), f.tenant, f.user, 1<<40)
 			f.none("UseTOTP", count(first), err)
 		},
-		"SetTOTP": func(f *foreign) { f.missing("SetTOTP", f.db.SetTOTP(f.Context(), f.tenant, by, f.user, []byte("x"), 0)) },
+		"SetTOTP": func(f *foreign) {
+			f.missing("SetTOTP", f.db.SetTOTP(f.Context(), f.tenant, by, f.user, []byte("x"), 0))
+		},
 		"StartSession": func(f *foreign) {
 			_, err := f.db.StartSession(f.Context(), f.tenant, by, store.NewSession{User: f.user, Hash: store.SecretHash{99}, Life: time.Hour, Idle: time.Hour})
 			if err == nil {

@@ -29,10 +29,10 @@ const hashesAtOnce = 4
 
 // Guard lets people and programs in. Make one with NewGuard.
 type Guard struct {
-	db    *store.DB
-	keys  *inbox.Keyring
-	cost  Cost
-	now   func() time.Time
+	db   *store.DB
+	keys *inbox.Keyring
+	cost Cost
+	now  func() time.Time
 	// decoy is what unknown accounts are checked against, so that they take as long.
 	decoy string
 	turns chan struct{}
