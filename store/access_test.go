@@ -255,6 +255,12 @@ func TestInvitations(t *testing.T) {
 	}
 	_, err = w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{5}, acc)
 	w.code(err, inbox.Unauthorized)
+	if _, _, err := w.db.Invite(t.Context(), w.a, byOperator, inbox.Admin, store.NewInvitation{Role: inbox.Agent, Email: "y@example.com", Hash: store.SecretHash{6}, Life: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Exec(t, w.url, "UPDATE parley_invitations SET expires_at = now() WHERE email = 'y@example.com'")
+	_, err = w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{6}, acc)
+	w.code(err, inbox.Unauthorized)
 }
 
 // A reset sets the password, ends the sessions and takes the lost phone away.

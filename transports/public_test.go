@@ -1,12 +1,18 @@
 package transports_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
+
+	"golang.org/x/net/dns/dnsmessage"
 
 	"parley/transports"
 )
@@ -30,6 +36,68 @@ func TestPublic(t *testing.T) {
 }
 
 // Whatever a server inside is called, and whoever redirects there: it is not asked.
+// A name that meant a public address when it was looked at, and means one inside
+// when it is dialled.
+func TestPublicDialerAndNamesThatChange(t *testing.T) {
+	t.Parallel()
+	answers := [][4]byte{{1, 1, 1, 1}, {127, 0, 0, 1}, {169, 254, 169, 254}}
+	var asked atomic.Int64
+	names, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = names.Close() }()
+	go func() {
+		buf := make([]byte, 512)
+		for {
+			n, from, err := names.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			var m dnsmessage.Message
+			if m.Unpack(buf[:n]) != nil {
+				continue
+			}
+			m.Response = true
+			m.Additionals = nil
+			q := m.Questions[0]
+			if q.Type == dnsmessage.TypeA {
+				to := answers[min(int(asked.Add(1))-1, len(answers)-1)]
+				m.Answers = []dnsmessage.Resource{{Header: dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}, Body: &dnsmessage.AResource{A: to}}}
+			}
+			if out, err := m.Pack(); err == nil {
+				_, _ = names.WriteTo(out, from)
+			}
+		}
+	}()
+	dialer := transports.PublicDialer()
+	dialer.Resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "udp", names.LocalAddr().String())
+	}}
+	// Nobody outside is called by a test.
+	errLetPast := errors.New("it would be called")
+	guard := dialer.Control
+	dialer.Control = func(network, address string, c syscall.RawConn) error {
+		if err := guard(network, address, c); err != nil {
+			return err
+		}
+		return errLetPast
+	}
+	for i, want := range []error{errLetPast, transports.ErrNotPublic, transports.ErrNotPublic} {
+		conn, err := dialer.DialContext(t.Context(), "tcp", "hook.example.com.:443")
+		if err == nil {
+			_ = conn.Close()
+		}
+		if !errors.Is(err, want) {
+			t.Errorf("dialled for the %d. time: %v, want %v", i+1, err, want)
+		}
+	}
+	if asked.Load() != 3 {
+		t.Errorf("the name was looked up %d times", asked.Load())
+	}
+}
+
 func TestPublicClient(t *testing.T) {
 	t.Parallel()
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))

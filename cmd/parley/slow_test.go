@@ -67,7 +67,7 @@ func TestSlowConnections(t *testing.T) {
 	}
 
 	// Honest users, with connections of their own, meanwhile.
-	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 20 {
 		for _, url := range []string{"http://" + p.Listen + "/healthz", p.Pages + "/login", p.Pages + "/api/openapi.json"} {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

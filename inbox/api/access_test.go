@@ -323,4 +323,19 @@ func TestOversizedBodies(t *testing.T) {
 	for _, path := range []string{"/api/v1/session", "/api/v1/invitations/accept"} {
 		w.ask("", "POST", path, `{"email":"`+strings.Repeat("x", 2<<20)+`"}`, 413, nil)
 	}
+	// And of who is let in, whatever they ask for.
+	tried := 0
+	for id, op := range operations() {
+		rule := api.Rules()[id]
+		if op.RequestBody == nil || op.RequestBody.Content["application/json"] == nil || rule.Operator || rule.Public {
+			continue
+		}
+		tried++
+		if res := w.send(w.a.session, op.Method, w.fill(op, w.a), `{"text":"`+strings.Repeat("x", 2<<20)+`"}`); res.StatusCode != 413 {
+			t.Errorf("%s: %d %.200s", id, res.StatusCode, res.body)
+		}
+	}
+	if tried < 30 {
+		t.Errorf("only %d operations were tried", tried)
+	}
 }
