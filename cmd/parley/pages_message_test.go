@@ -94,6 +94,11 @@ func TestKindsOfMessages(t *testing.T) {
 	)
 	inBothThemes(t, ctx, "viewer")
 	do(t, ctx, keys(kb.Escape), gone(`.viewer[open]`))
+	// A file that is fetched while somebody looks comes by itself.
+	if _, err := anna.Post(sandbox.Post{Kind: "photo", File: &sandbox.File{Name: "three.png", MIME: "image/png", Content: aPicture(t, 200, 300), Width: 200, Height: 300}, Text: "Three"}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx, shows("#m8 .text", "Three"), chromedp.WaitVisible(`#m8 .picture img`, chromedp.ByQuery))
 }
 
 // TestWrittenAgain takes up the words of a message that was refused for good.

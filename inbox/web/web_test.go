@@ -245,6 +245,34 @@ func TestPagesAreCompressed(t *testing.T) {
 	}
 }
 
+// TestFollowedFacts holds the facts that an open page follows against those that
+// are published.
+func TestFollowedFacts(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile(filepath.Join("..", "..", "docs", "asyncapi.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var published, followed []string
+	for _, m := range regexp.MustCompile(`address: parley\.fact\.\{tenant\}\.([a-z]+\.[a-z_]+)\.`).FindAllStringSubmatch(string(document), -1) {
+		if m[1] != "webhook.disabled" { // the inbox shows nothing of it
+			published = append(published, m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`"((?:attachment|chat|client|member|message|note)\.[a-z_]+)"`).FindAllStringSubmatch(string(a.files["live.js"].plain), -1) {
+		followed = append(followed, m[1])
+	}
+	slices.Sort(published)
+	slices.Sort(followed)
+	if followed = slices.Compact(followed); len(published) < 30 || !slices.Equal(published, followed) {
+		t.Errorf("published are\n%q\nfollowed are\n%q", published, followed)
+	}
+}
+
 // TestModules holds what pages load ahead against what the scripts import.
 func TestModules(t *testing.T) {
 	a, err := loadAssets()

@@ -4,13 +4,15 @@ import { fragment } from "./fetch.js";
 import { startNotify } from "./notify.js";
 import { showTimes } from "./times.js";
 
+// The facts that concern a page, as docs/asyncapi.yaml names them.
 const messageEvents = [
-  "received", "queued", "sent", "delivered", "read", "failed", "uncertain", "cancelled",
-  "edited", "deleted", "reacted", "stored", "replied", "written",
+  "message.received", "message.queued", "message.sent", "message.delayed", "message.delivered", "message.read", "message.failed",
+  "message.uncertain", "message.cancelled", "message.edited", "message.reacted", "message.edit_failed", "message.reaction_failed",
+  "attachment.stored", "attachment.failed",
 ];
 const chatEvents = [
-  "chat.read", "chat.unread", "chat.assigned", "chat.closed", "chat.opened", "chat.snoozed", "chat.labelled", "chat.unlabelled", "chat.updated",
-  "client.created", "client.updated", "client.merged", "client.unmerged", "client.blocked", "client.unblocked", "client.erased",
+  "chat.read", "chat.unread", "chat.assigned", "chat.closed", "chat.opened", "chat.snoozed", "chat.labelled", "chat.unlabelled",
+  "client.created", "client.changed", "client.deleted", "client.merged", "client.unmerged", "client.blocked", "client.unblocked", "client.erased",
   "member.unreachable", "member.reachable",
 ];
 const noteEvents = ["note.added", "note.changed", "note.deleted"];
@@ -56,7 +58,9 @@ export function startLive(thread) {
     }
     const focused = document.activeElement?.closest?.("[data-rows] a")?.dataset.chat;
     const fresh = content.querySelector("[data-rows]");
-    if (rows.matches(":hover") && rows.querySelector("ol")) {
+    const unread = fresh.querySelectorAll("a.unread").length;
+    // Nor does anybody click in a tab that is not shown.
+    if (rows.matches(":hover") && document.visibilityState === "visible" && rows.querySelector("ol")) {
       for (const row of fresh.querySelectorAll("a[data-chat]")) {
         const shown = rows.querySelector(`a[data-chat="${row.dataset.chat}"]`);
         if (shown) refill(shown, row);
@@ -66,7 +70,6 @@ export function startLive(thread) {
       rows.replaceChildren(...fresh.childNodes);
     }
     if (focused) rows.querySelector(`a[data-chat="${focused}"]`)?.focus({ preventScroll: true });
-    const unread = list.querySelectorAll("a.unread").length;
     document.title = document.title.replace(/^\(\d+\) /, "");
     if (unread) document.title = `(${unread}) ${document.title}`;
   }
@@ -114,7 +117,7 @@ export function startLive(thread) {
         seen = event.lastEventId || seen;
         f(event);
       });
-    for (const verb of messageEvents) on(`parley.message.${verb}`, message);
+    for (const name of messageEvents) on(`parley.${name}`, message);
     for (const name of chatEvents) on(`parley.${name}`, chat);
     for (const name of noteEvents) on(`parley.${name}`, note);
     stream.addEventListener("reset", () => location.reload());
