@@ -11,7 +11,7 @@ func (s *session) seedAccess(w *tenantWorld) {
 	s.exec("INSERT INTO parley_sessions (user_id, hash, expires_at, idle) VALUES ($1, "+hash+", now() + interval '1 day', '1 hour')", user)
 	s.exec("INSERT INTO parley_subjects (issuer, subject, user_id) VALUES ('https://id.example.com', 'cy', $1)", user)
 	s.exec("INSERT INTO parley_tokens (user_id, name, prefix, hash, scopes, expires_at) VALUES ($1, 'bot', 'x', "+hash+", '{chats:read}', now())", user)
-	s.exec("INSERT INTO parley_invitations (user_id, role, hash, expires_at) VALUES ($1, 'agent', "+hash+", now())", user)
+	s.exec("INSERT INTO parley_invitations (user_id, made_by, role, hash, expires_at) VALUES ($1, $1, 'agent', "+hash+", now())", user)
 	s.exec("INSERT INTO parley_audit_log (tenant_id, actor_kind, action) VALUES ($1, 'operator', 'user.add')", w.tenant)
 }
 
@@ -61,7 +61,7 @@ func TestAPIUpdatesOnlyWhatItMust(t *testing.T) {
 	for _, sql := range []string{
 		"UPDATE parley_sessions SET expires_at = 'infinity'", "UPDATE parley_sessions SET user_id = 1",
 		"UPDATE parley_tokens SET scopes = '{users:write}'", "UPDATE parley_tokens SET expires_at = 'infinity'",
-		"UPDATE parley_invitations SET role = 'owner'", "UPDATE core_users SET service = false",
+		"UPDATE parley_invitations SET role = 'owner'", "UPDATE parley_invitations SET made_by = NULL", "UPDATE core_users SET service = false",
 		"SELECT FROM parley_throttle", "DELETE FROM core_users",
 	} {
 		s.refused(stateForbidden, sql)

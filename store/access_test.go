@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -263,6 +264,77 @@ func TestInvitations(t *testing.T) {
 	w.code(err, inbox.Unauthorized)
 }
 
+// A link is worth no more than who made it is by then, and does not grow with whom it
+// is for.
+func TestInvitationsDoNotOutliveTheirMakers(t *testing.T) {
+	t.Parallel()
+	w := newAccessWorld(t)
+	w.user(w.a, "first@example.com", inbox.Owner)
+	n := byte(0)
+	link := func(by inbox.Actor, role inbox.Role, to store.NewInvitation) store.SecretHash {
+		t.Helper()
+		n++
+		to.Hash, to.Life = store.SecretHash{n}, time.Hour
+		if _, _, err := w.db.Invite(t.Context(), w.a, by, role, to); err != nil {
+			t.Fatal(err)
+		}
+		return to.Hash
+	}
+	accept := func(hash store.SecretHash) error {
+		_, err := w.db.Accept(t.Context(), w.a, byOperator, hash, store.Acceptance{Name: "Eve", PasswordHash: someHash})
+		return err
+	}
+	change := func(id int64, c store.AccountChange) {
+		t.Helper()
+		if _, err := w.db.ChangeAccount(t.Context(), w.a, byOperator, inbox.Owner, id, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	person := func(a store.Account) inbox.Actor {
+		return inbox.Actor{Kind: inbox.UserActor, ID: strconv.FormatInt(a.ID, 10), Name: a.Name}
+	}
+
+	eve := w.user(w.a, "eve@example.com", inbox.Owner)
+	owner, agent := link(person(eve), inbox.Owner, store.NewInvitation{Email: "back@example.com", Role: inbox.Owner}),
+		link(person(eve), inbox.Owner, store.NewInvitation{Email: "friend@example.com", Role: inbox.Agent})
+	change(eve.ID, store.AccountChange{Role: new(inbox.Agent)})
+	w.code(accept(owner), inbox.Unauthorized)
+	change(eve.ID, store.AccountChange{Disabled: new(true)})
+	w.code(accept(agent), inbox.Unauthorized)
+	change(eve.ID, store.AccountChange{Disabled: new(false)})
+	if err := accept(agent); err != nil {
+		t.Errorf("who invited is in again: %v", err)
+	}
+
+	// An admin keeps the reset link of an agent who then becomes an owner.
+	admin, rising := w.user(w.a, "admin@example.com", inbox.Admin), w.user(w.a, "rising@example.com", inbox.Agent)
+	reset := link(person(admin), inbox.Admin, store.NewInvitation{User: rising.ID})
+	change(rising.ID, store.AccountChange{Role: new(inbox.Owner)})
+	w.code(accept(reset), inbox.Unauthorized)
+	change(rising.ID, store.AccountChange{Role: new(inbox.ReadOnly)})
+	if err := accept(reset); err != nil {
+		t.Errorf("the reset of who is less by now: %v", err)
+	}
+
+	// A token that leaked and was revoked leaves nothing behind.
+	token, _, err := w.db.AddToken(t.Context(), w.a, byOperator, store.NewToken{
+		Name: "bot", Role: inbox.Admin, Scopes: []string{"users:write"}, Hash: store.SecretHash{200}, Life: time.Hour,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := inbox.Actor{Kind: inbox.TokenUser, ID: token.ID, Name: token.Name}
+	left, used := link(program, inbox.Admin, store.NewInvitation{Email: "left@example.com", Role: inbox.Admin}),
+		link(program, inbox.Admin, store.NewInvitation{Email: "used@example.com", Role: inbox.Admin})
+	if err := accept(used); err != nil {
+		t.Errorf("a program's invitation: %v", err)
+	}
+	if err := w.db.RevokeToken(t.Context(), w.a, byOperator, token.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.code(accept(left), inbox.Unauthorized)
+}
+
 // A reset sets the password, ends the sessions and takes the lost phone away.
 func TestReset(t *testing.T) {
 	t.Parallel()
@@ -271,6 +343,8 @@ func TestReset(t *testing.T) {
 	if err := w.db.SetTOTP(t.Context(), w.a, byOperator, a.ID, []byte("sealed"), 0); err != nil {
 		t.Fatal(err)
 	}
+	// Nobody with an open session replaces it.
+	w.code(w.db.SetTOTP(t.Context(), w.a, byOperator, a.ID, []byte("another"), 0), inbox.Conflict)
 	session := store.SecretHash{1}
 	if _, err := w.db.StartSession(t.Context(), w.a, byOperator, store.NewSession{User: a.ID, Hash: session, Life: time.Hour, Idle: time.Hour}); err != nil {
 		t.Fatal(err)

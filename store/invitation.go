@@ -73,6 +73,9 @@ func invite(ctx context.Context, tx pgx.Tx, by inbox.Actor, byRole inbox.Role, n
 		}
 		n.Email, n.Role = user.Email, user.Role
 	}
+	if !isText(n.Email) {
+		return v, false, &inbox.Error{Code: inbox.Invalid, Message: "The address holds what is no text.", Hint: "Type it anew."}
+	}
 	if !n.Role.Valid() {
 		return v, false, &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("There is no role %q.", n.Role), Hint: "The roles are owner, admin, agent and read_only."}
 	}
@@ -80,10 +83,11 @@ func invite(ctx context.Context, tx pgx.Tx, by inbox.Actor, byRole inbox.Role, n
 		return v, false, &inbox.Error{Code: inbox.Forbidden, Message: fmt.Sprintf("An %s may not do this to an %s.", byRole, n.Role), Hint: "Ask an owner."}
 	}
 	var id string
-	err = tx.QueryRow(ctx, `INSERT INTO parley_invitations (user_id, email, role, hash, expires_at, idempotency_key)
-		VALUES (nullif($1::bigint, 0), nullif($2, ''), $3, $4, now() + $5, nullif($6, ''))
+	err = tx.QueryRow(ctx, `INSERT INTO parley_invitations (user_id, email, role, hash, expires_at, idempotency_key, made_by)
+		VALUES (nullif($1::bigint, 0), nullif($2, ''), $3, $4, now() + $5, nullif($6, ''),
+		        CASE $7 WHEN 'user' THEN $8::text::integer WHEN 'token' THEN (SELECT user_id FROM parley_tokens WHERE id = $8::text::uuid) END)
 		ON CONFLICT (tenant_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING RETURNING id::text`,
-		n.User, n.Email, n.Role, n.Hash[:], n.Life, n.Key).Scan(&id)
+		n.User, n.Email, n.Role, n.Hash[:], n.Life, n.Key, string(by.Kind), by.ID).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		v, err = oneInvitation(ctx, tx, "idempotency_key = $1", n.Key)
 		if err == nil && (v.Email != n.Email || v.Role != n.Role || (v.User == nil) != (n.User == 0)) {
@@ -163,7 +167,7 @@ type Acceptance struct {
 // Accept uses an invitation up: it makes the user, or sets their password, ends
 // their sessions and takes their second factor away, whose device they may have
 // lost. It fails with Unauthorized, always in the same words, when the
-// invitation is not valid.
+// invitation is not valid, or no longer.
 func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor, hash SecretHash, acc Acceptance) (a Account, err error) {
 	refused := &inbox.Error{
 		Code: inbox.Unauthorized, Message: "This invitation is not valid: it was used, it has expired, or it is not complete.",
@@ -174,13 +178,18 @@ func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		var v Invitation
+		var maker *int64
 		err := tx.QueryRow(ctx, `UPDATE parley_invitations SET used_at = now()
 			WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now() AND `+sqlNotSuspended+`
-			RETURNING id::text, user_id::bigint, coalesce(email, ''), role`, hash[:]).Scan(&v.ID, &v.User, &v.Email, &v.Role)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return refused
+			RETURNING id::text, user_id::bigint, coalesce(email, ''), role, made_by::bigint`, hash[:]).Scan(&v.ID, &v.User, &v.Email, &v.Role, &maker)
+		holds := false
+		if err == nil {
+			holds, err = invitationHolds(ctx, tx, v, maker)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, pgx.ErrNoRows), err == nil && !holds:
+			return refused
+		case err != nil:
 			return fmt.Errorf("accepting an invitation: %w", err)
 		}
 		if v.User == nil {
@@ -205,4 +214,27 @@ func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor
 		return appendAudit(ctx, tx, by, NewAuditEntry{Action: "user.reset", TargetKind: "user", TargetID: strconv.FormatInt(a.ID, 10)})
 	})
 	return a, err
+}
+
+// invitationHolds reports whether an invitation may do by now what it could when it
+// was made: who made it is still in, and still as much as it makes others, and whose
+// password it resets has not become more. Without that who is put out comes back by a
+// link that they kept, and an admin takes over who was made an owner.
+func invitationHolds(ctx context.Context, tx pgx.Tx, v Invitation, maker *int64) (bool, error) {
+	if maker != nil {
+		var role inbox.Role
+		if err := tx.QueryRow(ctx, `SELECT role FROM core_users u WHERE id = $1 AND disabled_at IS NULL
+			AND NOT EXISTS (SELECT FROM parley_tokens t WHERE t.user_id = u.id AND t.revoked_at IS NOT NULL) FOR SHARE`, *maker).Scan(&role); err != nil {
+			return false, err
+		}
+		if !role.AtLeast(v.Role) {
+			return false, nil
+		}
+	}
+	if v.User == nil {
+		return true, nil
+	}
+	var role inbox.Role
+	err := tx.QueryRow(ctx, "SELECT role FROM core_users WHERE id = $1 FOR SHARE", *v.User).Scan(&role)
+	return v.Role.AtLeast(role), err
 }

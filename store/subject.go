@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,7 +15,8 @@ import (
 // Subject is somebody as an OpenID Connect provider knows them.
 type Subject struct {
 	Issuer, Subject string
-	// Email is their address if the provider has verified it, empty otherwise.
+	// Email is their address if the provider has verified it, empty otherwise; its
+	// ASCII letters, and no others, in lower case.
 	Email string
 }
 
@@ -25,7 +25,7 @@ type Subject struct {
 // makes no users. Whoever is kept out, and whoever another subject of the issuer
 // is linked to, is not found.
 func (db *DB) AccountOfSubject(ctx context.Context, tenant events.TenantID, by inbox.Actor, s Subject) (a Account, found bool, err error) {
-	if validTenant(tenant) != nil {
+	if validTenant(tenant) != nil || !isText(s.Subject) || !isText(s.Email) {
 		return Account{}, false, nil
 	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
@@ -39,7 +39,7 @@ func (db *DB) AccountOfSubject(ctx context.Context, tenant events.TenantID, by i
 			return err
 		}
 		if a, err = oneAccount(ctx, tx, "lower(u.email) = $1 AND u.email <> $2 AND u.disabled_at IS NULL AND NOT u.service",
-			strings.ToLower(s.Email), operatorEmail); err != nil {
+			s.Email, operatorEmail); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, "INSERT INTO parley_subjects (issuer, subject, user_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING", s.Issuer, s.Subject, a.ID)

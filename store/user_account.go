@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -112,6 +113,9 @@ func addAccount(ctx context.Context, tx pgx.Tx, by inbox.Actor, n NewAccount) (A
 		return Account{}, &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("There is no role %q.", n.Role), Hint: "The roles are owner, admin, agent and read_only."}
 	}
 	n.Email = strings.ToLower(strings.TrimSpace(n.Email))
+	if !isText(n.Name) || !isText(n.Email) {
+		return Account{}, &inbox.Error{Code: inbox.Invalid, Message: "The name or the address holds what is no text.", Hint: "Type it anew."}
+	}
 	if n.Email == operatorEmail {
 		return Account{}, &inbox.Error{Code: inbox.Conflict, Message: "That address is the operator's.", Hint: "Use another one."}
 	}
@@ -231,6 +235,9 @@ func (db *DB) LoginOf(ctx context.Context, tenant events.TenantID, email string)
 	if err := validTenant(tenant); err != nil {
 		return Login{}, false, err
 	}
+	if !isText(email) {
+		return Login{}, false, nil
+	}
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		rows, _ := tx.Query(ctx, "SELECT "+accountColumns+`, u.password_hash, u.totp, u.totp_step FROM core_users u
 			WHERE lower(u.email) = lower($1) AND u.password_hash IS NOT NULL AND u.disabled_at IS NULL AND u.channel_id IS NULL`, strings.TrimSpace(email))
@@ -260,22 +267,34 @@ func (db *DB) UseTOTP(ctx context.Context, tenant events.TenantID, id, step int6
 	return first, err
 }
 
-// SetTOTP sets or, with nil, removes the sealed secret of a user's second factor.
-// Step is the time step of the code that confirmed it, which works no second time.
+// ErrSecondFactor is why nobody with an open session replaces a second factor.
+var ErrSecondFactor = &inbox.Error{
+	Code: inbox.Conflict, Message: "There is a second factor already.", Hint: "Ask an owner for a reset link, which takes it away.",
+}
+
+// SetTOTP sets the sealed secret of a user's second factor. Step is the time step of
+// the code that confirmed it, which works no second time. It fails with Conflict
+// where there is one already.
 func (db *DB) SetTOTP(ctx context.Context, tenant events.TenantID, by inbox.Actor, id int64, sealed []byte, step int64) error {
 	if err := validTenant(tenant); err != nil {
 		return err
 	}
 	return db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, "UPDATE core_users SET totp = $2, totp_step = greatest(totp_step, $3) WHERE id = $1", id, sealed, step)
+		tag, err := tx.Exec(ctx, "UPDATE core_users SET totp = $2, totp_step = greatest(totp_step, $3) WHERE id = $1 AND totp IS NULL", id, sealed, step)
 		if err != nil {
 			return fmt.Errorf("changing a second factor: %w", err)
 		}
 		if tag.RowsAffected() == 0 {
-			return noAccount(id, pgx.ErrNoRows)
+			if _, err := oneAccount(ctx, tx, "u.id = $1", id); err != nil {
+				return noAccount(id, err)
+			}
+			return ErrSecondFactor
 		}
 		return appendAudit(ctx, tx, by, NewAuditEntry{
-			Action: "user.second_factor", TargetKind: "user", TargetID: strconv.FormatInt(id, 10), Detail: map[string]any{"on": sealed != nil},
+			Action: "user.second_factor", TargetKind: "user", TargetID: strconv.FormatInt(id, 10), Detail: map[string]any{"on": true},
 		})
 	})
 }
+
+// isText reports whether PostgreSQL takes it: neither broken UTF-8 nor NUL.
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }

@@ -2,7 +2,7 @@ package access
 
 import "sync/atomic"
 
-// CountChecks counts the passwords that a guard checks, by what each costs.
+// CountChecks counts the passwords that a guard checks or hashes, by what each costs.
 func CountChecks(g *Guard, n *atomic.Int64, costs func(Cost)) {
 	g.judge = func(hash, password string) (bool, error) {
 		n.Add(1)
@@ -12,5 +12,10 @@ func CountChecks(g *Guard, n *atomic.Int64, costs func(Cost)) {
 		}
 		costs(cost)
 		return VerifyPassword(hash, password)
+	}
+	g.make = func(password string, cost Cost) string {
+		n.Add(1)
+		costs(cost)
+		return HashPassword(password, cost)
 	}
 }

@@ -36,8 +36,9 @@ type Guard struct {
 	// decoy is what unknown accounts are checked against, so that they take as long.
 	decoy string
 	turns chan struct{}
-	// judge is VerifyPassword; tests count its calls.
+	// judge is VerifyPassword, and make HashPassword; tests count their calls.
 	judge func(hash, password string) (bool, error)
+	make  func(password string, cost Cost) string
 
 	changes changes
 }
@@ -55,7 +56,7 @@ type GuardOptions struct {
 
 // NewGuard makes a Guard.
 func NewGuard(o GuardOptions) *Guard {
-	g := &Guard{db: o.DB, keys: o.Keyring, cost: o.Cost, now: o.Now, turns: make(chan struct{}, hashesAtOnce), judge: VerifyPassword}
+	g := &Guard{db: o.DB, keys: o.Keyring, cost: o.Cost, now: o.Now, turns: make(chan struct{}, hashesAtOnce), judge: VerifyPassword, make: HashPassword}
 	if g.cost == (Cost{}) {
 		g.cost = DefaultCost()
 	}
@@ -190,7 +191,7 @@ func (g *Guard) hash(ctx context.Context, password string) (string, error) {
 		return "", ctx.Err()
 	}
 	defer func() { <-g.turns }()
-	return HashPassword(password, g.cost), nil
+	return g.make(password, g.cost), nil
 }
 
 // Identify finds who a session's cookie or a token's text stands for. Ok is false

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,26 +39,38 @@ func newGuardWorld(tb testing.TB, cost access.Cost) *guardWorld {
 		tb.Fatal(err)
 	}
 	w.guard = access.NewGuard(access.GuardOptions{DB: w.db, Keyring: keys, Cost: cost})
-	made, err := w.db.CreateTenant(tb.Context(), "Acme")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	w.tenant = made.ID
+	w.tenant = w.newTenant("Acme")
 	return w
 }
 
-// join makes a user with the password.
-func (w *guardWorld) join(email string) store.Account {
+func (w *guardWorld) newTenant(name string) events.TenantID {
+	w.Helper()
+	made, err := w.db.CreateTenant(w.Context(), name)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return made.ID
+}
+
+var byTest = inbox.Actor{Kind: inbox.Operator, Name: "test"}
+
+// invite makes an invitation for an owner.
+func (w *guardWorld) invite(email string) access.Credential {
 	w.Helper()
 	c, err := access.NewCredential(access.InvitationKind, w.tenant)
 	if err != nil {
 		w.Fatal(err)
 	}
-	by := inbox.Actor{Kind: inbox.Operator, Name: "test"}
-	if _, _, err := w.db.Invite(w.Context(), w.tenant, by, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: c.Hash(), Life: time.Hour}); err != nil {
+	if _, _, err := w.db.Invite(w.Context(), w.tenant, byTest, inbox.Owner, store.NewInvitation{Email: email, Role: inbox.Owner, Hash: c.Hash(), Life: time.Hour}); err != nil {
 		w.Fatal(err)
 	}
-	a, err := w.guard.Accept(w.Context(), by, c.Text, store.Acceptance{Name: "Ann"}, password)
+	return c
+}
+
+// join makes a user with the password.
+func (w *guardWorld) join(email string) store.Account {
+	w.Helper()
+	a, err := w.guard.Accept(w.Context(), byTest, w.invite(email).Text, store.Acceptance{Name: "Ann"}, password)
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -66,6 +79,12 @@ func (w *guardWorld) join(email string) store.Account {
 
 func (w *guardWorld) try(email, password, code string) error {
 	_, _, err := w.guard.LogIn(w.Context(), access.Attempt{Tenant: w.tenant, Email: email, Password: password, Code: code, By: inbox.Actor{Address: "192.0.2.1"}})
+	return err
+}
+
+// tryAt is a log-in of ann's at another tenant.
+func (w *guardWorld) tryAt(tenant events.TenantID, password string) error {
+	_, _, err := w.guard.LogIn(w.Context(), access.Attempt{Tenant: tenant, Email: "ann@acme.example", Password: password, By: inbox.Actor{Address: "192.0.2.1"}})
 	return err
 }
 
@@ -84,6 +103,16 @@ func (w *guardWorld) strangers() map[string]func() error {
 	storetest.Exec(w, w.url, `UPDATE core_users SET disabled_at = now() WHERE id = $1`, w.join("gone@acme.example").ID)
 	// Signs in by a provider only.
 	storetest.Exec(w, w.url, `UPDATE core_users SET password_hash = NULL WHERE id = $1`, w.join("sso@acme.example").ID)
+	storetest.Exec(w, w.url, `UPDATE core_users SET service = true, password_hash = NULL WHERE id = $1`, w.join("program@acme.example").ID)
+	acme, suspended, removed := w.tenant, w.newTenant("Suspended"), w.newTenant("Removed")
+	for _, w.tenant = range []events.TenantID{suspended, removed} {
+		w.join("ann@acme.example")
+	}
+	w.tenant = acme
+	if _, err := w.db.SuspendTenant(w.Context(), suspended, byTest, true); err != nil {
+		w.Fatal(err)
+	}
+	storetest.Exec(w, w.url, "DELETE FROM tenants WHERE id = $1", removed)
 	return map[string]func() error{
 		"wrong password":       func() error { return w.try("ann@acme.example", "not the password", "") },
 		"no such account":      func() error { return w.try("nobody@acme.example", password, "") },
@@ -91,10 +120,15 @@ func (w *guardWorld) strangers() map[string]func() error {
 		"no password":          func() error { return w.try("sso@acme.example", password, "") },
 		"an empty password":    func() error { return w.try("sso@acme.example", "", "") },
 		"second factor, wrong": func() error { return w.try("second@acme.example", "not the password", "123456") },
+		"no text":              func() error { return w.try("ann\x00@acme.example", password, "") },
+		"broken text":          func() error { return w.try("ann\xff@acme.example", password, "") },
+		"too long to be one":   func() error { return w.try("ann@acme.example", strings.Repeat("x", 1<<16), "") },
+		"a program":            func() error { return w.try("program@acme.example", password, "") },
+		"suspended tenant":     func() error { return w.tryAt(suspended, "not the password") },
+		"removed tenant":       func() error { return w.tryAt(removed, password) },
 		"the operator":         func() error { return w.try("operator@parley.invalid", "", "") },
 		"no such tenant": func() error {
-			_, _, err := w.guard.LogIn(w.Context(), access.Attempt{Tenant: "0000000a-0000-4000-8000-000000000099", Email: "ann@acme.example", Password: password})
-			return err
+			return w.tryAt("0000000a-0000-4000-8000-000000000099", password)
 		},
 	}
 }
@@ -119,6 +153,79 @@ func TestFailedLogInsTakeOneHashEach(t *testing.T) {
 	}
 	if err := w.try("ann@acme.example", password, ""); err != nil || n.Load() != 2 {
 		t.Errorf("the right password: %d hashes, %v", n.Load(), err)
+	}
+}
+
+// Nor does the time tell what is wrong with an invitation.
+func TestInvitationsTakeOneHashEach(t *testing.T) {
+	t.Parallel()
+	w := newGuardWorld(t, cheap)
+	good, used, revoked, late := w.invite("good@acme.example"), w.invite("used@acme.example"), w.invite("revoked@acme.example"), w.invite("late@acme.example")
+	accept := func(text string, said store.Acceptance) error {
+		_, err := w.guard.Accept(t.Context(), inbox.Actor{Kind: inbox.Anonymous, Address: "192.0.2.1"}, text, said, password)
+		return err
+	}
+	if err := accept(used.Text, store.Acceptance{Name: "Ann"}); err != nil {
+		t.Fatal(err)
+	}
+	storetest.Exec(t, w.url, "UPDATE parley_invitations SET revoked_at = now() WHERE email = 'revoked@acme.example'")
+	storetest.Exec(t, w.url, "UPDATE parley_invitations SET expires_at = now() WHERE email = 'late@acme.example'")
+	unknown, err := access.NewCredential(access.InvitationKind, w.tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nowhere, err := access.NewCredential(access.InvitationKind, "0000000a-0000-4000-8000-000000000099")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	var cost access.Cost
+	access.CountChecks(w.guard, &n, func(c access.Cost) { cost = c })
+	check := func(name string, err error, want inbox.Code) {
+		t.Helper()
+		if inbox.CodeOf(err) != want || n.Load() != 1 || cost != cheap {
+			t.Errorf("%s: %d hashes, the last of cost %+v, %v", name, n.Load(), cost, err)
+		}
+		n.Store(0)
+	}
+	for name, text := range map[string]string{
+		"used": used.Text, "revoked": revoked.Text, "late": late.Text, "unknown": unknown.Text, "of no tenant": nowhere.Text, "empty": "", "no text": "\x00\xff",
+	} {
+		check(name, accept(text, store.Acceptance{Name: "Eve"}), inbox.Unauthorized)
+	}
+	check("with what is no name", accept(good.Text, store.Acceptance{Name: "E\x00ve"}), inbox.Invalid)
+	check("good", accept(good.Text, store.Acceptance{Name: "Gus"}), "")
+}
+
+// Who has another's open session must know the password, and takes as long to be
+// told that they do not.
+func TestChangingAPasswordTakesTwoHashes(t *testing.T) {
+	t.Parallel()
+	w := newGuardWorld(t, cheap)
+	ann, sso := w.join("ann@acme.example"), w.join("sso@acme.example")
+	storetest.Exec(t, w.url, "UPDATE core_users SET password_hash = NULL WHERE id = $1", sso.ID)
+	var n atomic.Int64
+	access.CountChecks(w.guard, &n, func(access.Cost) {})
+	change := func(who store.Account, old, next string) error {
+		n.Store(0)
+		return w.guard.ChangePassword(t.Context(), access.Principal{Tenant: w.tenant, User: who.ID, Actor: inbox.Actor{Kind: inbox.UserActor, ID: "1"}}, old, next)
+	}
+	const next = "another battery staple"
+	for name, try := range map[string]func() error{
+		"wrong":       func() error { return change(ann, "not the password", next) },
+		"no password": func() error { return change(sso, "", next) },
+	} {
+		if err := try(); inbox.CodeOf(err) != inbox.Invalid || n.Load() != 2 {
+			t.Errorf("%s: %d hashes, %v", name, n.Load(), err)
+		}
+	}
+	for range 10 { // who mistypes the new one guesses nothing
+		if err := change(ann, password, "short"); inbox.CodeOf(err) != inbox.Invalid || n.Load() != 0 {
+			t.Fatalf("a short one: %d hashes, %v", n.Load(), err)
+		}
+	}
+	if err := change(ann, password, next); err != nil || n.Load() != 2 {
+		t.Errorf("right: %d hashes, %v", n.Load(), err)
 	}
 }
 

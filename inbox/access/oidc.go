@@ -173,8 +173,8 @@ func (o *OIDC) vouched(ctx context.Context, r Return) (tenant events.TenantID, a
 		return "", a, err
 	}
 	email := ""
-	if claims.Verified && o.ours(claims.Email) {
-		email = claims.Email
+	if said := lowerASCII(claims.Email); claims.Verified && o.ours(said) {
+		email = said
 	}
 	if o.opts.Domain != "" && email == "" {
 		return "", a, errSignIn(errors.New("the address is not verified, or of another domain"))
@@ -187,8 +187,20 @@ func (o *OIDC) vouched(ctx context.Context, r Return) (tenant events.TenantID, a
 	return tenant, a, err
 }
 
+// lowerASCII leaves all but ASCII alone: some other letters' lower case is an ASCII
+// letter (K, the Kelvin sign, becomes k), so that somebody else's address would
+// become a user's.
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
+}
+
 func (o *OIDC) ours(email string) bool {
-	_, domain, ok := strings.Cut(strings.ToLower(email), "@")
+	_, domain, ok := strings.Cut(email, "@")
 	return ok && (o.opts.Domain == "" || domain == o.opts.Domain)
 }
 

@@ -13,6 +13,9 @@ import (
 // Invalid when they do not, and with Refused while they have to wait: an
 // open session is not enough to guess the password by.
 func (g *Guard) ChangePassword(ctx context.Context, who Principal, old, password string) error {
+	if err := CheckPassword(password); err != nil {
+		return err // no guess
+	}
 	account, err := g.db.Account(ctx, who.Tenant, who.User)
 	if err != nil {
 		return err
@@ -29,13 +32,14 @@ func (g *Guard) ChangePassword(ctx context.Context, who Principal, old, password
 	if err != nil {
 		return err
 	}
-	right := false
-	if found {
-		if right, err = g.verify(ctx, l.PasswordHash, old); err != nil {
-			return err
-		}
+	if !found {
+		l.PasswordHash = g.decoy
 	}
-	if !right {
+	right, err := g.verify(ctx, l.PasswordHash, old)
+	if err != nil {
+		return err
+	}
+	if !right || !found {
 		return &inbox.Error{Code: inbox.Invalid, Message: "This is not your password so far.", Hint: "Who forgot it asks an owner for a reset link."}
 	}
 	if err := g.db.SetPassword(ctx, who.Tenant, who.Actor, who.User, hash, who.Session); err != nil {
@@ -53,7 +57,7 @@ func (g *Guard) AddTOTP(ctx context.Context, who Principal, secret, code string)
 		return store.Account{}, err
 	}
 	if account.SecondFactor {
-		return store.Account{}, &inbox.Error{Code: inbox.Conflict, Message: "There is a second factor already.", Hint: "Ask an owner for a reset link, which takes it away."}
+		return store.Account{}, store.ErrSecondFactor
 	}
 	step, ok := CheckTOTP(secret, code, g.now(), 0)
 	if !ok {

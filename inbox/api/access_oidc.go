@@ -11,10 +11,13 @@ import (
 	"parley/inbox/access"
 )
 
-// oidcCookie keeps a sign-in under way. It is sent nowhere else.
+// oidcCookie keeps a sign-in under way. Over https only this very host can set it: a
+// neighbour's page would otherwise have people finish a sign-in that the neighbour
+// began. The price is that it is sent everywhere; over http it is not.
 const (
-	oidcCookie = "parley_oidc"
-	oidcPath   = "/api/v1/session/oidc"
+	oidcCookie       = "parley_oidc"
+	secureOIDCCookie = "__Host-parley_oidc"
+	oidcPath         = "/api/v1/session/oidc"
 )
 
 // OIDCBegin is where people begin to sign in, below the API's URL.
@@ -35,6 +38,9 @@ func (a *api) oidcCookie(value string) http.Cookie {
 		Name: oidcCookie, Value: value, Path: oidcPath, HttpOnly: true, Secure: a.HTTPS,
 		SameSite: http.SameSiteLaxMode, // the provider's redirect must bring it
 		MaxAge:   int(access.SignInTime.Seconds()),
+	}
+	if a.HTTPS {
+		c.Name, c.Path = secureOIDCCookie, "/"
 	}
 	if value == "" {
 		c.MaxAge = -1
@@ -71,7 +77,8 @@ func (a *api) signIns(h huma.API) {
 	})
 	// What providers send along is listed, or it would be refused as unknown.
 	type finish struct {
-		Kept         string `cookie:"parley_oidc"`
+		Kept         string `cookie:"parley_oidc" doc:"Where people come by plain http."`
+		KeptSecure   string `cookie:"__Host-parley_oidc" doc:"Where people come by https."`
 		UserAgent    string `header:"User-Agent"`
 		State        string `query:"state" maxLength:"200"`
 		Code         string `query:"code" maxLength:"4096"`
@@ -92,8 +99,12 @@ func (a *api) signIns(h huma.API) {
 		if a.OIDC == nil {
 			return nil, a.problem(ctx, "finish-sign-in", errNoOIDC)
 		}
+		kept := in.Kept
+		if a.HTTPS {
+			kept = in.KeptSecure
+		}
 		c, err := a.OIDC.Finish(ctx, access.Return{
-			Kept: in.Kept, State: in.State, Code: in.Code, Issuer: in.Issuer, UserAgent: in.UserAgent, By: access.From(ctx).Actor,
+			Kept: kept, State: in.State, Code: in.Code, Issuer: in.Issuer, UserAgent: in.UserAgent, By: access.From(ctx).Actor,
 		})
 		if err != nil {
 			cause := err

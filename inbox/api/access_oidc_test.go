@@ -72,7 +72,8 @@ type signInWorld struct {
 	provider *provider
 }
 
-func newSignInWorld(t *testing.T) *signInWorld {
+func newSignInWorld(t *testing.T, https bool) *signInWorld {
+	t.Helper()
 	w := &signInWorld{publicWorld: newPublicWorld(t), provider: newProvider(t)}
 	stop, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
@@ -81,7 +82,7 @@ func newSignInWorld(t *testing.T) *signInWorld {
 		Issuer: w.provider.URL, ClientID: "parley", ClientSecret: "secret", Domain: "acme.example", RedirectURL: "https://inbox.example.com" + api.OIDCReturn,
 		Now: func() time.Time { return w.now },
 	})
-	w.server = httptest.NewServer(api.Public(api.Options{Desk: w.desk, Guard: w.guard, OIDC: o, Stop: stop}))
+	w.server = httptest.NewServer(api.Public(api.Options{Desk: w.desk, Guard: w.guard, OIDC: o, HTTPS: https, Stop: stop}))
 	w.server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(w.server.Close)
 	return w
@@ -118,7 +119,7 @@ func (w *signInWorld) finish(cookie, state string) answer {
 
 func TestSignIn(t *testing.T) {
 	t.Parallel()
-	w := newSignInWorld(t)
+	w := newSignInWorld(t, false)
 	for range 2 { // first by the address, then by the subject
 		res := w.finish(w.begin("Acme"))
 		if res.StatusCode != 303 || res.Header.Get("Location") != "/" {
@@ -148,8 +149,9 @@ func TestSignIn(t *testing.T) {
 
 func TestSignInRefusals(t *testing.T) {
 	t.Parallel()
-	w := newSignInWorld(t)
+	w := newSignInWorld(t, false)
 	w.join(w.a, "elsewhere@other.example", inbox.Agent)
+	w.join(w.a, "kim@acme.example", inbox.Agent)
 	stranger, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -161,15 +163,17 @@ func TestSignInRefusals(t *testing.T) {
 	}
 	words := map[string]bool{}
 	for what, change := range map[string]func(){
-		"forged signature":     func() { w.provider.sign = stranger },
-		"wrong audience":       claim(map[string]any{"aud": "somebody else"}),
-		"wrong issuer":         claim(map[string]any{"iss": "https://id.example.com"}),
-		"wrong nonce":          claim(map[string]any{"nonce": "of another sign-in"}),
-		"expired":              claim(map[string]any{"exp": w.now.Add(-time.Minute).Unix()}),
-		"address not verified": claim(map[string]any{"email_verified": false}),
-		"other domain":         claim(map[string]any{"email": "elsewhere@other.example"}),
-		"nobody here":          claim(map[string]any{"email": "nobody@acme.example", "sub": "x"}),
-		"other verifier":       func() { w.provider.challenge = "of another sign-in" },
+		"forged signature":                   func() { w.provider.sign = stranger },
+		"wrong audience":                     claim(map[string]any{"aud": "somebody else"}),
+		"wrong issuer":                       claim(map[string]any{"iss": "https://id.example.com"}),
+		"wrong nonce":                        claim(map[string]any{"nonce": "of another sign-in"}),
+		"expired":                            claim(map[string]any{"exp": w.now.Add(-time.Minute).Unix()}),
+		"address not verified":               claim(map[string]any{"email_verified": false}),
+		"other domain":                       claim(map[string]any{"email": "elsewhere@other.example"}),
+		"a letter whose lower case is ours":  claim(map[string]any{"email": "\u212aim@acme.example", "sub": "kelvin"}),
+		"an address that PostgreSQL refuses": claim(map[string]any{"email": "k\x00im@acme.example", "sub": "nul"}),
+		"nobody here":                        claim(map[string]any{"email": "nobody@acme.example", "sub": "x"}),
+		"other verifier":                     func() { w.provider.challenge = "of another sign-in" },
 	} {
 		cookie, state := w.begin("Acme")
 		change()
@@ -226,6 +230,26 @@ func TestSignInRefusals(t *testing.T) {
 	w.provider.claims["sub"] = "who has the address now"
 	if res := w.finish(cookie, state); res.StatusCode != 401 {
 		t.Errorf("a second subject: %d %s", res.StatusCode, res.body)
+	}
+}
+
+// Over https a neighbour's host can set no cookie by which people would finish the
+// neighbour's sign-in.
+func TestSignInIsKeptByItsHost(t *testing.T) {
+	t.Parallel()
+	w := newSignInWorld(t, true)
+	res := w.ask("", "GET", "/api/v1/session/oidc?tenant=Acme", "", 303, nil)
+	if c := res.Cookies()[0]; !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly {
+		t.Errorf("browsers let others set the cookie %s", c)
+	}
+	cookie, state := w.begin("Acme")
+	_, value, _ := strings.Cut(cookie, "=")
+	if res := w.finish("parley_oidc="+value, state); res.StatusCode != 401 {
+		t.Errorf("by a cookie that anybody may set: %d %s", res.StatusCode, res.body)
+	}
+	cookie, state = w.begin("Acme")
+	if res := w.finish(cookie, state); res.StatusCode != 303 || res.Cookies()[1].Name != "__Host-parley_oidc" || res.Cookies()[1].MaxAge >= 0 {
+		t.Error(res.StatusCode, res.body, res.Cookies())
 	}
 }
 

@@ -46,6 +46,7 @@ func (a *api) auditLog(h huma.API) {
 	op := huma.Operation{
 		OperationID: "export-audit-log", Method: http.MethodGet, Path: "/api/v1/audit-log/export", Summary: "Export who did what, the oldest first",
 		Description: "Streamed. An answer that is cut short can be gone on with: after is the id of the last entry that came. " +
+			"What was still under way meanwhile comes later with an id that was passed: who exports again and again gives a from a few minutes before the last export instead, and keeps each id once. " +
 			"In comma-separated values a cell that a spreadsheet would take for a formula begins with an apostrophe. The export is itself noted.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The entries", Content: map[string]*huma.MediaType{
@@ -148,7 +149,7 @@ func (w csvAudit) flush() error {
 // harmless keeps a spreadsheet from running what people called themselves
 // (https://owasp.org/www-community/attacks/CSV_Injection).
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	if strings.IndexAny(cell, "=+-@\t\r\n＝＋－＠") == 0 {
 		return "'" + cell
 	}
 	return cell

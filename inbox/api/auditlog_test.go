@@ -181,6 +181,26 @@ func TestAuditLogExport(t *testing.T) {
 	if !slices.ContainsFunc(rows, func(r []string) bool { return r[4] == "'=cmd()" }) || strings.Contains(table.body, ",=cmd") {
 		t.Error("a spreadsheet would run what a user called themselves")
 	}
+	for _, begin := range []string{"=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"} {
+		storetest.Exec(t, w.url, "INSERT INTO parley_audit_log (tenant_id, actor_kind, actor_name, action) VALUES ($1, 'user', $2, 'x.y')", string(w.a.tenant.ID), begin+"SUM(A1)")
+	}
+	table = w.ask(w.a.session, "GET", "/api/v1/audit-log/export?format=csv&from="+yesterday, "", 200, nil)
+	rows, err = csv.NewReader(strings.NewReader(table.body)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums := 0
+	for _, r := range rows {
+		if strings.HasSuffix(r[4], "SUM(A1)") {
+			sums++
+			if !strings.HasPrefix(r[4], "'") {
+				t.Errorf("a spreadsheet would take %q for a formula", r[4])
+			}
+		}
+	}
+	if sums != 11 {
+		t.Errorf("%d of 11 names are there", sums)
+	}
 	// The other tenant's export has none of it.
 	if res := w.ask(w.b.session, "GET", "/api/v1/audit-log/export", "", 200, nil); strings.Contains(res.body, "x.y") {
 		t.Error("another tenant's log is exported")
