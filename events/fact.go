@@ -22,6 +22,9 @@ type Fact struct {
 	Time time.Time
 	// Data is the JSON payload.
 	Data json.RawMessage
+	// Trace is W3C trace context, if any; it is no part of the fact, and travels in
+	// the header of its message.
+	Trace string
 }
 
 // cloudEvent is the structured-mode JSON form.

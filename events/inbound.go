@@ -65,6 +65,10 @@ type Inbound struct {
 	RawRef string `json:"raw_ref,omitempty"`
 	// Notes are plain words about what was repaired on the way in.
 	Notes []string `json:"notes,omitempty"`
+
+	// Trace is the W3C trace context of whoever accepted it, where that is traced.
+	// It travels in the frame's header.
+	Trace string `json:"-"`
 }
 
 // Delivery states that a provider can report, weakest first.

@@ -19,6 +19,8 @@ type Journey struct {
 	// outbound one is.
 	EventID    events.EventID `json:"event_id,omitempty" doc:"What the logs call it (event=…), if a client sent it."`
 	DeliveryID int64          `json:"delivery_id,omitempty" doc:"What the logs call it (delivery=…), if Parley sent it."`
+	// TraceID is the OpenTelemetry trace of what happened to it.
+	TraceID string `json:"trace_id,omitempty" doc:"Its trace, where messages are traced and this one was sampled."`
 	// ProviderChat and ProviderMessage are the provider's key of what came in.
 	ProviderChat    string `json:"provider_chat,omitempty"`
 	ProviderMessage string `json:"provider_message,omitempty"`

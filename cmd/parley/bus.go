@@ -96,7 +96,7 @@ func busMetrics(reg prometheus.Registerer) jetstream.Observer {
 func (s *server) startGateway(ctx context.Context) error {
 	opts := gateway.Options{
 		Bus: gateway.OnJetStream(s.bus), Factories: factories(), OpenSecrets: secretsOpener(s.keys),
-		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleGateway), Registerer: s.reg,
+		PublicURL: s.cfg.PublicURL, Logger: s.log.With("role", roleGateway), Registerer: s.reg, Tracer: s.cfg.Traces.of(),
 	}
 	if s.blobs != nil {
 		opts.Blobs = s.blobs

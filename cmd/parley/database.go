@@ -35,7 +35,7 @@ func (s *server) startDatabase(ctx, rolesCtx context.Context) error {
 	if err := s.prepareSchema(ctx, url); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, url, &store.Options{Logger: s.log, ErasureKey: s.keys.Derive("parley erasures 1")})
+	db, err := store.Open(ctx, url, &store.Options{Logger: s.log, ErasureKey: s.keys.Derive("parley erasures 1"), Tracer: s.cfg.Traces.ofStatements()})
 	if err != nil {
 		return err
 	}
@@ -145,10 +145,11 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		Files: files,
 		Store: db, Bus: s.bus, Keyring: s.keys, Adapters: deskAdapters(providerClient(), s.cfg.PublicURL),
 		PublicURL: s.cfg.PublicURL, PrivateWebhooks: s.cfg.PrivateWebhooks, PagesURL: s.apiURL(), Mail: s.mail, Logger: s.log.With("role", roleAPI),
+		Tracer: s.cfg.Traces.of(),
 	}
 	opts := router.Options{
 		Store: db, Bus: s.bus, Owner: ownerName(), Reparse: reparse(s.keys, s.blobs, channelOf(db)), Logger: s.log,
-		Retention: s.cfg.BusRetention,
+		Retention: s.cfg.BusRetention, Tracer: s.cfg.Traces.of(),
 	}
 	if s.cfg.Roles.has(roleRouter) {
 		opts.Registerer = s.reg
@@ -171,7 +172,7 @@ func (s *server) startRoles(ctx context.Context, db *store.DB) error {
 		disp, err := dispatcher.New(dispatcher.Options{
 			Store: db, Factories: factories(), OpenSecrets: secretsOpener(s.keys), PublicURL: s.cfg.PublicURL,
 			Logger: s.log.With("role", roleDispatcher), Registerer: s.reg, Owner: ownerName(),
-			SendDeadline: s.cfg.SendDeadline, OpenFile: s.openFile(), FileURL: s.fileURL(),
+			SendDeadline: s.cfg.SendDeadline, Tracer: s.cfg.Traces.of(), OpenFile: s.openFile(), FileURL: s.fileURL(),
 		})
 		if err != nil {
 			return err

@@ -104,6 +104,9 @@ func runDemo(ctx context.Context, cfg Config, out io.Writer) error {
 			stop()
 		}
 	}
+	if d.cfg.Traces, err = openTraces(ctx, d.cfg.Version, d.cfg.Logger); err != nil {
+		return err
+	}
 	err = Run(ctx, d.cfg)
 	select {
 	case cause := <-failed:

@@ -39,13 +39,14 @@ var parleyRules = rules{
 		"events":                    {},
 		"migrations":                {},
 		"events/jetstream":          {"events"},
+		"events/tracing":            {"events"},
 		"events/jetstream/natstest": {"events", "events/jetstream"},
 
 		"transports":          {"events"},
 		"transports/telegram": {"events", "transports"},
 		"transports/twilio":   {"events", "transports"},
 		"transports/email":    {"events", "transports"},
-		"transports/gateway":  {"events", "events/jetstream", "transports"},
+		"transports/gateway":  {"events", "events/jetstream", "events/tracing", "transports"},
 		// The suite drives adapters through the seam; the stand-ins imitate providers,
 		// so what they know of Parley would prove nothing.
 		"transports/transporttest":  {"events", "transports"},
@@ -53,12 +54,12 @@ var parleyRules = rules{
 		"transports/sandbox/phones": {"transports/sandbox"},
 
 		"inbox":        {"events"},
-		"inbox/router": {"inbox", "events", "events/jetstream", "store"},
+		"inbox/router": {"inbox", "events", "events/jetstream", "events/tracing", "store"},
 		"inbox/media":  {"inbox", "events", "transports", "store"},
 		"inbox/access": {"inbox", "events", "store"},
 		// Normalises numbers and addresses as the adapters do.
-		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "store", "transports"},
-		"inbox/dispatcher": {"inbox", "events", "transports", "store"},
+		"inbox/desk":       {"inbox", "inbox/media", "events", "events/jetstream", "events/tracing", "store", "transports"},
+		"inbox/dispatcher": {"inbox", "events", "events/tracing", "transports", "store"},
 		// Agents' pages and the API never see the bus or the database driver.
 		"inbox/api": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},
 		"inbox/web": {"inbox", "inbox/access", "inbox/desk", "inbox/media", "events", "store"},
@@ -85,6 +86,9 @@ var parleyRules = rules{
 
 		"github.com/nats-io/":        {"events/jetstream"},
 		"github.com/minio/minio-go/": {"store"},
+		// What makes spans knows no collector, and is tested with the real thing.
+		"go.opentelemetry.io/otel/sdk":       {"cmd", "events/tracing"},
+		"go.opentelemetry.io/otel/exporters": {"cmd"},
 
 		"github.com/go-telegram-bot-api/": {"transports/telegram"},
 		"github.com/twilio/":              {"transports/twilio"},

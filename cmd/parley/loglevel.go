@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // components are what log lines are marked with, as their role or part.
@@ -53,6 +55,14 @@ func newLeveled(h slog.Handler, l levels) slog.Handler { return leveled{h, l, l[
 
 // Enabled implements [slog.Handler].
 func (h leveled) Enabled(_ context.Context, at slog.Level) bool { return at >= h.least }
+
+// Handle implements [slog.Handler]: a line about something traced says so.
+func (h leveled) Handle(ctx context.Context, line slog.Record) error {
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
+		line.AddAttrs(slog.String("trace_id", span.TraceID().String()), slog.String("span_id", span.SpanID().String()))
+	}
+	return h.Handler.Handle(ctx, line)
+}
 
 // WithAttrs implements [slog.Handler]: the component named last decides.
 func (h leveled) WithAttrs(attrs []slog.Attr) slog.Handler {

@@ -91,7 +91,7 @@ func start(t testing.TB, cfg Config) *program {
 	if cfg.Listen == "" {
 		cfg.Listen = "127.0.0.1:0"
 	}
-	cfg.Logger = slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Logger = slog.New(newLeveled(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: slog.LevelDebug}), levels{"": slog.LevelDebug}))
 	go func() { p.ended <- Run(ctx, cfg) }()
 	t.Cleanup(func() {
 		p.Stop(t)

@@ -101,6 +101,9 @@ func printJourney(out io.Writer, j inbox.Journey) error {
 	if j.EventID != "" {
 		fmt.Fprintf(&b, "In the logs: event=%s\n", j.EventID)
 	}
+	if j.TraceID != "" {
+		fmt.Fprintf(&b, "Trace: %s\n", j.TraceID)
+	}
 	if j.DeliveryID != 0 {
 		fmt.Fprintf(&b, "In the logs: delivery=%d\n", j.DeliveryID)
 	}

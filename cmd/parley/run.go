@@ -81,6 +81,8 @@ type Config struct {
 	NoMigrate    bool
 	Version      string
 	Logger       *slog.Logger
+	// Traces are where spans go; nil for nowhere. Run closes them.
+	Traces *traces
 	// SendDeadline is how long one request to a provider may take, 20 s by
 	// default; see dispatcher.Options.
 	SendDeadline time.Duration
@@ -213,6 +215,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := makeDataDir(dir); err != nil {
 		return err
 	}
+	defer cfg.Traces.close(context.WithoutCancel(ctx))
 	s := &server{cfg: cfg, log: cfg.Logger, since: time.Now(), reg: newRegistry(cfg.Version)}
 	if s.keys, err = openKeyring(&cfg); err != nil {
 		return err

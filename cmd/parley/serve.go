@@ -238,6 +238,9 @@ With an external database it needs a secret key, which seals the channels' crede
 			if cfg.BusRetention, err = busRetention(cmd, cfg.BusRetention); err != nil {
 				return &usageError{cmd, err}
 			}
+			if cfg.Traces, err = openTraces(cmd.Context(), cfg.Version, cfg.Logger); err != nil {
+				return &usageError{cmd, err}
+			}
 			collectLessOften()
 			return Run(cmd.Context(), cfg)
 		},

@@ -52,7 +52,7 @@ func (p *publisher) sendFacts(g *group) {
 			err = p.sendBatch(g, true)
 		}
 	} else {
-		m := &nats.Msg{Subject: g.entries[0].subject, Data: g.entries[0].data}
+		m := &nats.Msg{Subject: g.entries[0].subject, Data: g.entries[0].data, Header: traces([]*group{g}, 1)}
 		g.expect(m)
 		var a answer
 		if a, err = p.exchange(m); err == nil {
@@ -76,6 +76,9 @@ func (p *publisher) sendBatch(g *group, diagnose bool) error {
 	lost := p.bus.link.lost()
 	for i, e := range g.entries {
 		m := &nats.Msg{Subject: e.subject, Data: e.data, Header: nats.Header{batchID: id, batchSeq: {strconv.Itoa(i + 1)}}}
+		if e.trace != "" {
+			m.Header[traceHeader] = []string{e.trace}
+		}
 		if i == 0 {
 			g.expect(m)
 		}

@@ -49,7 +49,7 @@ func factEntries(facts []events.Fact) ([]entry, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: fact %d: %w", ErrInvalid, f.ID, err)
 		}
-		entries = append(entries, entry{subject: subject, data: data})
+		entries = append(entries, entry{subject: subject, data: data, trace: f.Trace})
 	}
 	return entries, nil
 }

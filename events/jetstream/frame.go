@@ -3,9 +3,11 @@ package jetstream
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"time"
 
 	jsonv1 "github.com/go-json-experiment/json/v1"
+	"github.com/nats-io/nats.go"
 
 	"parley/events"
 )
@@ -44,6 +46,30 @@ func appendFrame(frame []byte, entries []entry) []byte {
 	return frame
 }
 
+// traceHeader has the trace context of each event of a frame, in their order, "-"
+// where an event has none; frames of which no event is traced have no such header.
+const traceHeader = "traceparent"
+
+func traces(groups []*group, messages int) nats.Header {
+	var list []string
+	n := 0
+	for _, g := range groups {
+		for i := range g.entries {
+			if t := g.entries[i].trace; t != "" {
+				if list == nil {
+					list = slices.Repeat([]string{"-"}, messages)
+				}
+				list[n] = t
+			}
+			n++
+		}
+	}
+	if list == nil {
+		return nil
+	}
+	return nats.Header{traceHeader: list}
+}
+
 // decodeFrame returns at least one record: even an empty message counts.
 func decodeFrame(m stored) []Record {
 	records := make([]Record, 0, 1+bytes.Count(m.data, []byte{frameSeparator}))
@@ -53,6 +79,9 @@ func decodeFrame(m stored) []Record {
 		if err := jsonv1.Unmarshal(line, &r.Event); err != nil {
 			r.Event = events.Inbound{}
 			r.Err = fmt.Errorf("record %d/%d is not an event: %w", m.seq, i, err)
+		}
+		if t := m.header[traceHeader]; i < len(t) && t[i] != "-" {
+			r.Event.Trace = t[i]
 		}
 		records = append(records, r)
 	}

@@ -32,7 +32,7 @@ func (b *Bus) Publish(ctx context.Context, evs ...events.Inbound) error {
 			return fmt.Errorf("%w: event %s: %w", ErrInvalid, evs[i].ID, err)
 		}
 		p := b.PartitionOf(&evs[i])
-		byPartition[p] = append(byPartition[p], entry{subject: inboundSubject(p), data: data})
+		byPartition[p] = append(byPartition[p], entry{subject: inboundSubject(p), data: data, trace: evs[i].Trace})
 	}
 	if len(byPartition) == 1 {
 		for p, entries := range byPartition {

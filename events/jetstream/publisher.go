@@ -33,6 +33,16 @@ const (
 type entry struct {
 	subject string
 	data    []byte
+	// trace is W3C trace context, if any; it goes into the headers.
+	trace string
+}
+
+// size is what an entry takes of a frame or batch.
+func (e *entry) size() int {
+	if e.trace == "" {
+		return len(e.data) + 1
+	}
+	return len(e.data) + 1 + len(traceHeader) + len(e.trace) + 4
 }
 
 // group is what one caller wants stored together: whole, or not at all.
@@ -145,8 +155,8 @@ func (p *publisher) publishAfter(ctx context.Context, entries []entry, after *ui
 	}
 	for len(entries) > 0 {
 		n, size := 0, 0
-		for n < len(entries) && n < maxBatch && (n == 0 || size+len(entries[n].data)+1 <= together) {
-			size += len(entries[n].data) + 1
+		for n < len(entries) && n < maxBatch && (n == 0 || size+entries[n].size() <= together) {
+			size += entries[n].size()
 			n++
 		}
 		if err := p.offer(ctx, &group{entries: entries[:n], bytes: size, done: make(chan error, 1), after: after}); err != nil {
@@ -267,6 +277,7 @@ func (p *publisher) sendFrame(groups []*group, messages int) {
 		}
 		m.Data = p.frame
 	}
+	m.Header = traces(groups, messages)
 	_, err := p.exchange(m)
 	if messages > 1 && errors.Is(err, ErrTooLarge) {
 		// Each event was within the limit, so it fell just now: those that are

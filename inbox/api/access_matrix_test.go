@@ -9,12 +9,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/jackc/pgx/v5"
 
 	"parley/events"
 	"parley/inbox/api"
@@ -207,10 +205,10 @@ func TestAnswersTakeTheSameWork(t *testing.T) {
 		var asked [2][]string
 		for range turns {
 			for i, n := range []int64{id, 999999} {
-				w.statements.reset()
+				w.statements.Reset()
 				began := time.Now()
 				w.ask(w.b.session, "GET", fmt.Sprintf(path, n), "", 404, nil)
-				took[i], asked[i] = append(took[i], time.Since(began)), w.statements.all()
+				took[i], asked[i] = append(took[i], time.Since(began)), w.statements.All()
 			}
 		}
 		if len(asked[0]) < 3 || !slices.Equal(asked[0], asked[1]) {
@@ -221,31 +219,4 @@ func TestAnswersTakeTheSameWork(t *testing.T) {
 		}
 		t.Logf("%-30s another's %s, nobody's %s (median of %d)", path, took[0][turns/2], took[1][turns/2], turns)
 	}
-}
-
-// statements keeps the text of each statement that is sent to the database.
-type statements struct {
-	mu   sync.Mutex
-	list []string
-}
-
-func (s *statements) TraceQueryStart(ctx context.Context, _ *pgx.Conn, d pgx.TraceQueryStartData) context.Context {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = append(s.list, d.SQL)
-	return ctx
-}
-
-func (s *statements) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
-
-func (s *statements) reset() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.list = nil
-}
-
-func (s *statements) all() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.list)
 }

@@ -38,7 +38,7 @@ type publicWorld struct {
 	files  store.Blobs
 	now    time.Time
 	// statements are those sent to the database.
-	statements *statements
+	statements *storetest.Statements
 	lease      *store.PartitionLease
 	a, b       *tenantWorld
 }
@@ -58,7 +58,7 @@ type tenantWorld struct {
 
 func newPublicWorld(t *testing.T) *publicWorld {
 	t.Helper()
-	w := &publicWorld{T: t, url: storetest.NewDatabase(t), now: time.Now(), statements: new(statements)}
+	w := &publicWorld{T: t, url: storetest.NewDatabase(t), now: time.Now(), statements: new(storetest.Statements)}
 	var err error
 	if w.db, err = store.Open(t.Context(), w.url, &store.Options{Tracer: w.statements}); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 
 	"parley/events"
 	"parley/events/jetstream"
+	"parley/events/tracing"
 	"parley/inbox"
 	"parley/inbox/media"
 	"parley/store"
@@ -44,6 +45,8 @@ type Desk struct {
 	// Files keeps the files of messages; nil where there is no blob store.
 	Files  *media.Library
 	Logger *slog.Logger
+	// Tracer, if any, traces messages that are written here.
+	Tracer *tracing.Tracer
 
 	present presence
 

@@ -36,7 +36,7 @@ func (d *Desk) Journey(ctx context.Context, tenant events.TenantID, message int6
 	if err != nil {
 		return j, err
 	}
-	j.Missing = []string{}
+	j.Missing, j.TraceID = []string{}, d.traceOf(tenant, j)
 	ask, cancel := context.WithTimeout(ctx, journeyPatience)
 	defer cancel()
 	if err := d.journeyOnBus(ask, &j); err != nil {

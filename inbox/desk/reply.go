@@ -50,11 +50,16 @@ type Reply struct {
 // Reply stores a reply and queues its delivery; see [store.DB.Reply] for when
 // it refuses.
 func (d *Desk) Reply(ctx context.Context, r Reply) (inbox.Message, error) {
+	began := time.Now()
 	out, err := d.compose(ctx, r)
 	if err != nil {
 		return inbox.Message{}, err
 	}
-	return d.Store.Reply(ctx, out)
+	m, err := d.Store.Reply(ctx, out)
+	if err == nil {
+		d.traceWritten(ctx, r.Tenant, m, began)
+	}
+	return m, err
 }
 
 // compose makes of an agent's answer what the store takes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"parley/events"
 	"parley/inbox"
@@ -32,6 +33,7 @@ type Reach struct {
 
 // Start begins a conversation; see [store.DB.Start].
 func (d *Desk) Start(ctx context.Context, s Start) (inbox.Message, error) {
+	began := time.Now()
 	ch, reach, err := d.reach(ctx, s)
 	if err != nil {
 		return inbox.Message{}, err
@@ -60,7 +62,11 @@ func (d *Desk) Start(ctx context.Context, s Start) (inbox.Message, error) {
 		}
 		out.Text, out.Approved = f.Text, f.Approved
 	}
-	return d.Store.Start(ctx, store.Start{Reply: out, Person: reach.Person, KnownOnly: reach.KnownOnly})
+	m, err := d.Store.Start(ctx, store.Start{Reply: out, Person: reach.Person, KnownOnly: reach.KnownOnly})
+	if err == nil {
+		d.traceWritten(ctx, s.Tenant, m, began)
+	}
+	return m, err
 }
 
 // reach finds the channel and who is meant on it.

@@ -43,8 +43,8 @@ func (r *runner) decide(heads []store.Head, now time.Time) ([]store.Claim, []job
 		}
 		claims[i] = store.Claim{Parts: len(m.parts), Split: m.store}
 		jobs[i] = job{
-			key:  store.AttemptKey{Delivery: h.ID, Part: h.PartsSent, Attempt: h.Attempt},
-			lane: h.Lane, part: m.parts[h.PartsSent], parts: len(m.parts),
+			key:     store.AttemptKey{Delivery: h.ID, Part: h.PartsSent, Attempt: h.Attempt},
+			message: h.Message, lane: h.Lane, part: m.parts[h.PartsSent], parts: len(m.parts),
 			harmless:  r.adapter.caps.HarmlessResend,
 			queuedFor: h.Age, claimedAt: now,
 		}

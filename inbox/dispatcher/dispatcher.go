@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/events"
+	"parley/events/tracing"
 	"parley/inbox"
 	"parley/store"
 	"parley/transports"
@@ -47,6 +48,8 @@ type Options struct {
 	OnHealth   func(channel events.Channel, state events.HealthState, words string)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Tracer, if any, traces requests to providers.
+	Tracer *tracing.Tracer
 	// Owner names this process's life in leases; the default is the host's name
 	// and something random.
 	Owner string

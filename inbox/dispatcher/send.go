@@ -18,6 +18,7 @@ import (
 // job is one part on its way to its provider.
 type job struct {
 	key     store.AttemptKey
+	message int64
 	lane    string
 	part    transports.Part
 	parts   int
@@ -85,7 +86,9 @@ func (r *runner) send(sender transports.Sender, j job, out transports.Outbound) 
 	done := make(chan answer, 1)
 	go func() {
 		defer cancel()
+		ctx, end := r.traced(ctx, &j)
 		receipt, err := r.call(ctx, sender, out)
+		end(err)
 		done <- answer{job: j, receipt: receipt, err: err, took: time.Since(start)}
 	}()
 	select {
@@ -144,7 +147,7 @@ func (r *runner) take(a answer) {
 	if a.took > 0 {
 		r.d.metrics.duration.WithLabelValues(transport).Observe(a.took.Seconds())
 	}
-	r.log.Debug("provider answered", slog.Int64("delivery", a.job.key.Delivery), slog.Int("part", a.job.key.Part), slog.Int("attempt", a.job.key.Attempt),
+	r.log.DebugContext(r.traceOf(&a.job), "provider answered", slog.Int64("delivery", a.job.key.Delivery), slog.Int("part", a.job.key.Part), slog.Int("attempt", a.job.key.Attempt),
 		slog.String("outcome", outcome), slog.Duration("took", a.took))
 	now := time.Now()
 	s := r.settlement(a)

@@ -9,6 +9,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"parley/events/jetstream"
+	"parley/events/tracing"
 	"parley/inbox"
 	"parley/store"
 )
@@ -217,7 +218,9 @@ func (p *partition) attempt(ctx context.Context, batch []store.InboundRecord) er
 	// A stop lets the transaction under way finish.
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchDeadline)
 	defer cancel()
+	work, end := p.router.traced(work, batch)
 	res, err := p.router.db.StoreBatch(work, p.lease, batch)
+	end(res, err)
 	switch {
 	case err == nil:
 		m.stored(batch, res, time.Since(started))
@@ -240,7 +243,7 @@ func (p *partition) logStored(ctx context.Context, batch []store.InboundRecord, 
 	}
 	for i := range batch {
 		if ev := batch[i].Event; ev != nil && i < len(res.Outcomes) {
-			p.log.DebugContext(ctx, "event stored", "event", ev.ID, "outcome", res.Outcomes[i], "seq", batch[i].Seq)
+			p.log.DebugContext(tracing.Under(ctx, ev.Trace), "event stored", "event", ev.ID, "outcome", res.Outcomes[i], "seq", batch[i].Seq)
 		}
 	}
 }

@@ -94,7 +94,10 @@ func (r *Router) relayOnce(ctx context.Context, facts *jetstream.FactLog) (n int
 	if err != nil || len(rows.Facts) == 0 {
 		return 0, false, err
 	}
-	if err := facts.Publish(ctx, rows.Facts); err != nil {
+	end := r.tracedFacts(ctx, rows.Facts)
+	err = facts.Publish(ctx, rows.Facts)
+	end(err)
+	if err != nil {
 		return 0, false, err
 	}
 	r.metrics.relayed.Add(float64(len(rows.Facts)))

@@ -13,6 +13,7 @@ import (
 
 	"parley/events"
 	"parley/events/jetstream"
+	"parley/events/tracing"
 	"parley/store"
 )
 
@@ -35,6 +36,9 @@ type Options struct {
 	Retention  time.Duration
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Tracer, if any, traces events that were traced when they were accepted, and
+	// facts of messages.
+	Tracer *tracing.Tracer
 }
 
 // Router runs the partitions that it holds leases for.

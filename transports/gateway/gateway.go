@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"parley/events"
+	"parley/events/tracing"
 	"parley/transports"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	Blobs Blobs
 	// Limits bound what things may cost.
 	Limits Limits
+	// Tracer, if any, traces what is accepted.
+	Tracer *tracing.Tracer
 }
 
 // Gateway runs the adapters of all channels. Its handler and its methods may be
@@ -60,6 +63,7 @@ type Gateway struct {
 	blobs       Blobs
 	limits      Limits
 	metrics     *metrics
+	tracer      *tracing.Tracer
 
 	table *table
 	gate  *drain
@@ -97,7 +101,7 @@ func New(o Options) (*Gateway, error) {
 	limits := o.Limits.withDefaults()
 	return &Gateway{
 		bus: o.Bus, name: o.Name, factories: o.Factories, openSecrets: o.OpenSecrets, publicURL: public,
-		log: o.Logger, client: o.HTTPClient, blobs: o.Blobs, limits: limits, metrics: m,
+		log: o.Logger, client: o.HTTPClient, blobs: o.Blobs, limits: limits, metrics: m, tracer: o.Tracer,
 		table: newTable(), gate: newDrain(limits.InFlight),
 	}, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"parley/events"
 	"parley/events/jetstream"
+	"parley/events/tracing"
 )
 
 // Blobs is where raw payloads go that are too large for the bus.
@@ -74,16 +75,18 @@ func (g *Gateway) publish(ctx context.Context, ch events.Channel, evs []events.I
 			return err
 		}
 	}
+	end := g.traced(ctx, evs)
 	err := g.bus.Publish(ctx, evs...)
 	if err != nil && reason(err) == reasonInvalid && repair(evs) {
 		err = g.bus.Publish(ctx, evs...)
 	}
+	end(err)
 	if err != nil {
 		return fmt.Errorf("publish %d events: %w", len(evs), err)
 	}
 	if g.log.Enabled(ctx, slog.LevelDebug) {
 		for i := range evs {
-			g.log.DebugContext(ctx, "event accepted", "event", evs[i].ID, "kind", evs[i].Kind, "channel", ch.ID)
+			g.log.DebugContext(tracing.Under(ctx, evs[i].Trace), "event accepted", "event", evs[i].ID, "kind", evs[i].Kind, "channel", ch.ID)
 		}
 	}
 	return nil
