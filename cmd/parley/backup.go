@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,7 +130,12 @@ func backup(ctx context.Context, a *app, cfg Config, dir string, withKey, withBl
 		}
 	}()
 	b := &backupWriter{dir: part, m: &m, bus: bus}
-	m = manifest{Format: backupFormat, Made: time.Now().UTC(), Program: cfg.Version, Schema: db.Schema, Postgres: db.Version, NATS: bus.ServerVersion(), Key: keyMark(keys)}
+	m = manifest{Format: backupFormat, Made: time.Now().UTC(), Program: cfg.Version, Schema: db.Schema, Postgres: db.Version, NATS: bus.ServerVersion(), Key: keys.Current().ID}
+	// Before and behind the dump: what is sealed anew meanwhile may be in it either way.
+	needed, err := keysNeeded(ctx, database, db.Schema, keys, nil)
+	if err != nil {
+		return m, err
+	}
 	before, after, err := bus.Streams(ctx)
 	if err != nil {
 		return m, err
@@ -150,18 +156,13 @@ func backup(ctx context.Context, a *app, cfg Config, dir string, withKey, withBl
 			return m, err
 		}
 	}
+	if m.Keys, err = keysNeeded(ctx, database, db.Schema, keys, needed); err != nil {
+		return m, err
+	}
 	if withKey {
-		text := cfg.SecretKey
-		if text == "" {
-			file := cfg.SecretKeyFile
-			if file == "" {
-				file = filepath.Join(cfg.DataDir, keyFile)
-			}
-			data, err := os.ReadFile(file) //nolint:gosec // the operator names it
-			if err != nil {
-				return m, fmt.Errorf("reading the secret key: %w", err)
-			}
-			text = string(data)
+		text, err := secretKeyText(&cfg)
+		if err != nil {
+			return m, err
 		}
 		if err := b.write(keyFile, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 			return m, err
@@ -183,10 +184,32 @@ func backup(ctx context.Context, a *app, cfg Config, dir string, withKey, withBl
 	return m, syncDir(filepath.Dir(dir))
 }
 
-// keyMark tells secret keys apart.
-func keyMark(keys *inbox.Keyring) string {
-	sum := sha256.Sum256(keys.Derive("parley backups 1"))
-	return hex.EncodeToString(sum[:8])
+// keysNeeded are the IDs of those of the keys without which something in the database
+// cannot be opened, and of those that were needed before.
+func keysNeeded(ctx context.Context, url string, schema int64, keys *inbox.Keyring, before []string) ([]string, error) {
+	if schema < store.SealedSchema {
+		return keys.IDs(), nil
+	}
+	db, err := store.Open(ctx, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	counts, err := db.SealedCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	needed := append(before, keys.Current().ID)
+	for _, c := range counts {
+		switch {
+		case c.Key == "":
+			needed = append(needed, keys.IDs()...) // any may have sealed it
+		case keys.Key(c.Key) != nil: // what cannot be opened now will not be later
+			needed = append(needed, c.Key)
+		}
+	}
+	slices.Sort(needed)
+	return slices.Compact(needed), nil
 }
 
 // backupWriter writes a backup's files and notes them.

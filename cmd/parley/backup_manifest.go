@@ -35,8 +35,10 @@ type manifest struct {
 	Schema   int64  `json:"schema"`
 	Postgres int    `json:"postgres"`
 	NATS     string `json:"nats"`
-	// Key tells secret keys apart without telling the key.
+	// Key is the ID of the secret key that sealed when the backup was made, Keys those
+	// of all that sealed something in it; none from before there were several.
 	Key     string               `json:"key"`
+	Keys    []string             `json:"keys,omitempty"`
 	Streams []jetstream.Snapshot `json:"streams"`
 	Files   []backupPart         `json:"files"`
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v4"
 
 	"parley/events"
+	"parley/inbox"
 	"parley/inbox/desk"
 	"parley/inbox/dispatcher"
 	"parley/inbox/router"
@@ -35,8 +36,17 @@ func (s *server) startDatabase(ctx, rolesCtx context.Context) error {
 	if err := s.prepareSchema(ctx, url); err != nil {
 		return err
 	}
-	db, err := store.Open(ctx, url, &store.Options{Logger: s.log, ErasureKey: s.keys.Derive("parley erasures 1"), Tracer: s.cfg.Traces.ofStatements()})
+	db, err := store.Open(ctx, url, &store.Options{Logger: s.log, Tracer: s.cfg.Traces.ofStatements()})
 	if err != nil {
+		return err
+	}
+	if err := s.await(ctx, "The database has no key of erasures yet.", func() error {
+		err := useErasureKey(ctx, db, s.keys)
+		if inbox.CodeOf(err) != "" {
+			return backoff.Permanent(err)
+		}
+		return err
+	}); err != nil {
 		return err
 	}
 	s.db.Store(db)

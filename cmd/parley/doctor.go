@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"parley/inbox"
 )
 
 // How a check ended.
@@ -33,6 +35,8 @@ type finding struct {
 type doctor struct {
 	app *app
 	cfg Config
+	// keys are nil where they cannot be read or are not made yet.
+	keys *inbox.Keyring
 	// server is the one that runs in the data folder, nil when none does.
 	server *client
 	found  []finding
@@ -102,6 +106,7 @@ func (d *doctor) examine(ctx context.Context) {
 	d.bus(ctx)
 	d.files(ctx)
 	d.channels(ctx)
+	d.sealed(ctx)
 }
 
 func (d *doctor) broken() bool {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -153,18 +154,29 @@ func (d *doctor) secretKey() {
 		}
 	}
 	cfg := d.cfg
-	if _, err := openKeyring(&cfg); err != nil {
+	keys, err := openKeyring(&cfg)
+	if err != nil {
 		message, hint := plain(err)
 		d.say(check, checkBroken, message, hint)
 		return
 	}
 	if d.cfg.SecretKey == "" {
-		if st, err := os.Stat(file); err == nil && st.Mode().Perm()&0o077 != 0 {
+		st, err := os.Stat(file)
+		if err != nil {
+			d.say(check, checkBroken, fmt.Sprintf("%s cannot be looked at: %v.", file, err), "Run this as the user who runs the server.")
+			return
+		}
+		if st.Mode().Perm()&0o077 != 0 {
 			d.say(check, checkBroken, fmt.Sprintf("Other users may read %s (mode %04o).", file, st.Mode().Perm()), "chmod 600 "+shellQuote(file)+", and rotate the channels' secrets if somebody did.")
 			return
 		}
+		if uid, ok := ownerOf(st); ok && uid != os.Geteuid() && uid != 0 && os.Geteuid() != 0 {
+			d.say(check, checkBroken, fmt.Sprintf("%s belongs to another user, who may change and read it.", file), "Give it to the user who runs the server: chown")
+			return
+		}
 	}
-	d.ok(check, "It can be read. Keep a copy apart from the backups.")
+	d.keys = keys
+	d.ok(check, "%s Keep a copy apart from the backups.", keyWords(keys, time.Now()))
 }
 
 // ports tries to listen, unless the server does already.

@@ -110,7 +110,7 @@ The other commands talk to the server that runs on this machine.`,
 		"folder of the server's data (PARLEY_DATA_DIR; default "+defaultDataDir()+")")
 	serving := []*cobra.Command{serveCmd(a), demoCmd(a), migrateCmd(a), versionCmd(a)}
 	asking := []*cobra.Command{
-		chatsCmd(a), chatCmd(a), messageCmd(a), searchCmd(a), clientCmd(a), contactCmd(a), deliveriesCmd(a), templateCmd(a), hoursCmd(a), channelCmd(a), tenantCmd(a), userCmd(a), tokenCmd(a), webhookCmd(a), alertsCmd(a), statusCmd(a), doctorCmd(a), backupCmd(a), restoreCmd(a), quarantineCmd(a), auditCmd(a), auditLogCmd(a),
+		chatsCmd(a), chatCmd(a), messageCmd(a), searchCmd(a), clientCmd(a), contactCmd(a), deliveriesCmd(a), templateCmd(a), hoursCmd(a), channelCmd(a), tenantCmd(a), userCmd(a), tokenCmd(a), webhookCmd(a), alertsCmd(a), statusCmd(a), doctorCmd(a), keyCmd(a), backupCmd(a), restoreCmd(a), quarantineCmd(a), auditCmd(a), auditLogCmd(a),
 	}
 	for _, cmd := range asking {
 		cmd.PersistentFlags().StringVar(&a.tenant, "tenant", os.Getenv("PARLEY_TENANT"), "tenant's id or name, where there are several (PARLEY_TENANT)")

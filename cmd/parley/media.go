@@ -31,10 +31,10 @@ func openBlobs(ctx context.Context, cfg *Config) (store.Blobs, error) {
 }
 
 // newMediaLinks makes the links under which providers fetch our files. Their key
-// comes from the secret key, so that every replica answers every link.
+// comes from the secret keys, so that every replica answers every link.
 func newMediaLinks(cfg *Config, keys *inbox.Keyring, blobs store.Blobs) (*gateway.MediaLinks, error) {
 	return gateway.NewMediaLinks(gateway.MediaLinkOptions{
-		Key: keys.Derive("parley media links 1"), PublicURL: cfg.PublicURL, Gone: store.ErrNoBlob, Logger: cfg.Logger,
+		Keys: func() [][]byte { return keys.Derive("parley media links 1") }, PublicURL: cfg.PublicURL, Gone: store.ErrNoBlob, Logger: cfg.Logger,
 		Open: func(ctx context.Context, key string) (io.ReadSeekCloser, error) { return blobs.Open(ctx, key) },
 	})
 }

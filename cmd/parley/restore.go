@@ -184,19 +184,20 @@ func restoreKey(cfg *Config, dir string, m manifest) error {
 	if err != nil {
 		return err
 	}
-	if keyMark(keys) != m.Key {
-		return &inbox.Error{Code: inbox.Invalid, Message: "This is another secret key than the one that the server had.", Hint: "The channels' credentials cannot be opened with it: find the right one."}
+	for _, id := range append([]string{m.Key}, m.Keys...) {
+		if keys.Key(id) == nil {
+			return &inbox.Error{
+				Code: inbox.Invalid, Message: fmt.Sprintf("What the backup holds was sealed with another secret key, %s; given are %s.", id, strings.Join(keys.IDs(), ", ")),
+				Hint: "The channels' credentials cannot be opened without it: find the copy of that key, and give it as a further line behind those of now.",
+			}
+		}
 	}
 	if cfg.DatabaseURL != "" {
 		return nil // it is given to each process
 	}
-	text := cfg.SecretKey
-	if text == "" {
-		data, err := os.ReadFile(cfg.SecretKeyFile)
-		if err != nil {
-			return fmt.Errorf("reading the secret key: %w", err)
-		}
-		text = string(data)
+	text, err := secretKeyText(cfg)
+	if err != nil {
+		return err
 	}
 	if err := os.WriteFile(filepath.Join(cfg.DataDir, keyFile), []byte(text), 0o600); err != nil { //nolint:gosec // the operator's own folder
 		return fmt.Errorf("keeping the secret key: %w", err)

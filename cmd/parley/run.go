@@ -152,8 +152,10 @@ type server struct {
 	log   *slog.Logger
 	since time.Time
 	keys  *inbox.Keyring
-	ready *readiness
-	reg   *prometheus.Registry
+	// keyTrouble is why the changed keys cannot be used, as it was logged last.
+	keyTrouble string
+	ready      *readiness
+	reg        *prometheus.Registry
 
 	// fail ends the server with an error.
 	fail context.CancelCauseFunc
@@ -315,6 +317,7 @@ func (s *server) run(ctx context.Context) (err error) {
 // start begins the roles; those that need the database wait for it by
 // themselves.
 func (s *server) start(ctx, gatewayCtx, rolesCtx context.Context) error {
+	s.work.Go(func() { s.watchKeys(rolesCtx) })
 	if s.cfg.Roles.has(roleGateway) {
 		if err := s.startGateway(gatewayCtx); err != nil {
 			return err

@@ -67,7 +67,12 @@ func (f *serveFlags) addExternal(cmd *cobra.Command) {
 func (f *serveFlags) addStorage(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.cfg.BlobURL, "blob-url", os.Getenv("PARLEY_BLOB_URL"), "where files and large payloads are kept: file:///folder or s3://bucket/prefix?endpoint=https://…; with an external NATS or database all processes must share it (PARLEY_BLOB_URL; default a folder in the data folder)")
-	flags.StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret key (PARLEY_SECRET_KEY_FILE)")
+	f.addKeys(cmd)
+}
+
+// addKeys registers what seals secrets.
+func (f *serveFlags) addKeys(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.cfg.SecretKeyFile, "secret-key-file", os.Getenv("PARLEY_SECRET_KEY_FILE"), "file with the secret keys, one a line, of which the first seals; changes are taken up while the server runs (PARLEY_SECRET_KEY_FILE)")
 }
 
 // addShared registers what a server has and a doctor looks at, too.

@@ -108,7 +108,7 @@ func factories() map[events.Transport]transports.Factory {
 
 // secretsOpener opens channels' sealed secrets for the adapters.
 func secretsOpener(keys *inbox.Keyring) func(events.Channel) (map[string]string, error) {
-	return func(ch events.Channel) (map[string]string, error) { return keys.Open(string(ch.ID), ch.Sealed) }
+	return keys.OpenChannel
 }
 
 // deskAdapters is what the desk needs of them. client calls the providers while

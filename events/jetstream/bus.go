@@ -160,6 +160,30 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 	return b, nil
 }
 
+// Attach connects to the NATS that a server has prepared, for an operator's command:
+// it makes and changes no stream and no bucket. What is kept in buckets can be read and
+// written, and nothing be published. It tries for as long as ctx lasts.
+func Attach(ctx context.Context, url string) (*Bus, error) {
+	o := Options{URL: url, Name: "parley-command"}
+	if err := o.setDefaults(); err != nil {
+		return nil, err
+	}
+	b := &Bus{opts: o, log: o.Logger, kv: map[string]natsjs.KeyValue{}, now: time.Now}
+	b.leases.seen = map[string]observation{}
+	if err := b.connect(ctx); err != nil {
+		return nil, err
+	}
+	for _, name := range buckets() {
+		kv, err := b.js.KeyValue(ctx, name)
+		if err != nil {
+			b.Close()
+			return nil, fmt.Errorf("look up bucket %s: %w", name, err)
+		}
+		b.kv[name] = kv
+	}
+	return b, nil
+}
+
 // Partitions is how many inbound streams there are.
 func (b *Bus) Partitions() int { return b.opts.Partitions }
 
@@ -184,11 +208,15 @@ func (b *Bus) Close() {
 		for _, p := range b.parts {
 			p.stop()
 		}
-		b.facts.stop()
+		if b.facts != nil { // not where it was attached
+			b.facts.stop()
+		}
 		for _, p := range b.parts {
 			p.wait()
 		}
-		b.facts.wait()
+		if b.facts != nil {
+			b.facts.wait()
+		}
 		b.link.conn.Close()
 	})
 }

@@ -47,7 +47,7 @@ func (b *Bus) prepare(ctx context.Context) error {
 	if err := b.ensureStream(ctx, b.factConfig()); err != nil {
 		return err
 	}
-	for _, bucket := range []string{channelsBucket, cursorsBucket, leasesBucket, healthBucket, erasuresBucket} {
+	for _, bucket := range buckets() {
 		if err := b.ensureBucket(ctx, bucket); err != nil {
 			return err
 		}

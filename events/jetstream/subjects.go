@@ -22,6 +22,11 @@ const (
 	erasuresBucket = "PARLEY_ERASURES"
 )
 
+// buckets are all key-value buckets.
+func buckets() []string {
+	return []string{channelsBucket, cursorsBucket, leasesBucket, healthBucket, erasuresBucket}
+}
+
 // FactStream is the facts' stream, the only one that drops the oldest when it is full:
 // facts must never hold up work.
 const FactStream = factStream

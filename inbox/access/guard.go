@@ -158,7 +158,7 @@ func (g *Guard) check(ctx context.Context, a Attempt) (l store.Login, ok bool, e
 	if l.TOTP == nil {
 		return l, true, nil
 	}
-	secrets, err := g.keys.Open(totpName(a.Tenant, l.ID), l.TOTP)
+	secrets, err := g.keys.Open(inbox.SealedTOTP(a.Tenant, l.ID), l.TOTP)
 	if err != nil {
 		return l, false, err
 	}
@@ -238,14 +238,9 @@ func (g *Guard) Accept(ctx context.Context, by inbox.Actor, text string, acc sto
 // totpSecret is the secret's name among the sealed.
 const totpSecret = "totp"
 
-// totpName binds a sealed second factor to its user.
-func totpName(tenant events.TenantID, user int64) string {
-	return "totp:" + string(tenant) + ":" + strconv.FormatInt(user, 10)
-}
-
 // SealTOTP seals a second factor's secret for one user.
 func (g *Guard) SealTOTP(tenant events.TenantID, user int64, secret string) ([]byte, error) {
-	return g.keys.Seal(totpName(tenant, user), map[string]string{totpSecret: secret})
+	return g.keys.Seal(inbox.SealedTOTP(tenant, user), map[string]string{totpSecret: secret})
 }
 
 // Tenant finds where somebody logs in, by id or name; empty is the only tenant.

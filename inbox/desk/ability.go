@@ -37,7 +37,7 @@ func (d *Desk) abilities(ctx context.Context, tenant events.TenantID) (map[event
 		if !ok || adapter.Abilities == nil {
 			continue
 		}
-		secrets, err := d.Keyring.Open(string(ch.ID), ch.Sealed)
+		secrets, err := d.Keyring.OpenChannel(ch.Channel)
 		if err != nil {
 			continue // the dispatcher says so
 		}

@@ -94,7 +94,7 @@ func (d *Desk) alert(ctx context.Context, a inbox.DueAlert) error {
 	if !ok || adapter.Tell == nil {
 		return fmt.Errorf("the channel %s tells nobody anything", ch.ID)
 	}
-	secrets, err := d.Keyring.Open(string(ch.ID), ch.Sealed)
+	secrets, err := d.Keyring.OpenChannel(ch.Channel)
 	if err != nil {
 		return err
 	}

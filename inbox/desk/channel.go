@@ -131,7 +131,7 @@ func (d *Desk) ChannelTry(ctx context.Context, n NewChannel) (Report, error) {
 // sameChannel refuses a key that made another channel than the one asked for now.
 // What was changed of the channel since does not count against it.
 func (d *Desk) sameChannel(there store.Channel, n NewChannel) error {
-	secrets, err := d.Keyring.Open(string(there.ID), there.Sealed)
+	secrets, err := d.Keyring.OpenChannel(there.Channel)
 	if err != nil {
 		return err
 	}
@@ -381,7 +381,7 @@ func (d *Desk) ChannelCheck(ctx context.Context, tenant events.TenantID, ref str
 	if err != nil {
 		return ChannelCheck{}, err
 	}
-	secrets, err := d.Keyring.Open(string(ch.ID), ch.Sealed)
+	secrets, err := d.Keyring.OpenChannel(ch.Channel)
 	if err == nil {
 		var report Report
 		report, err = d.ask(ctx, ch.Channel, adapter, secrets)

@@ -35,7 +35,7 @@ func (d *Desk) ChannelChange(ctx context.Context, tenant events.TenantID, ref st
 	if err != nil {
 		return store.Channel{}, err
 	}
-	secrets, err := d.Keyring.Open(string(ch.ID), ch.Sealed)
+	secrets, err := d.Keyring.OpenChannel(ch.Channel)
 	if err != nil {
 		return store.Channel{}, err
 	}

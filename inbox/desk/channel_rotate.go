@@ -61,9 +61,9 @@ func (d *Desk) ChannelRotate(ctx context.Context, r Rotation) (store.Channel, er
 
 // rotated are the channel's secrets with the new ones, sealed.
 func (d *Desk) rotated(ctx context.Context, ch store.Channel, adapter Adapter, r Rotation) ([]byte, error) {
-	secrets, err := d.Keyring.Open(string(ch.ID), ch.Sealed)
+	secrets, err := d.Keyring.OpenChannel(ch.Channel)
 	if err != nil {
-		return nil, fmt.Errorf("opening the channel's secrets: %w", err)
+		return nil, err
 	}
 	secrets = maps.Clone(secrets)
 	known := slices.Concat(adapter.Secrets, adapter.Optional, []string{adapter.WebhookSecret})

@@ -30,9 +30,6 @@ const webhookOverlap = 24 * time.Hour
 // factType is how a type looks.
 var factType = regexp.MustCompile(`^[a-z_]{1,40}\.[a-z_]{1,40}$`)
 
-// sealedWebhook is what a webhook's secrets are sealed for.
-func sealedWebhook(id string) string { return "webhook:" + id }
-
 // AddWebhook tells somebody what happens from now on. The secret, with which they
 // check the signatures, is returned this once; empty when Key had added it before.
 func (d *Desk) AddWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, n NewWebhook) (w store.Webhook, secret string, err error) {
@@ -44,7 +41,7 @@ func (d *Desk) AddWebhook(ctx context.Context, tenant events.TenantID, by inbox.
 		return store.Webhook{}, "", err
 	}
 	id, secret := uuid.NewString(), newWebhookSecret()
-	sealed, err := d.Keyring.Seal(sealedWebhook(id), map[string]string{"secret": secret})
+	sealed, err := d.Keyring.Seal(inbox.SealedWebhook(id), map[string]string{"secret": secret})
 	if err != nil {
 		return store.Webhook{}, "", err
 	}
@@ -103,7 +100,7 @@ func (d *Desk) checkWebhook(address *string, types *[]string) error {
 func (d *Desk) RotateWebhook(ctx context.Context, tenant events.TenantID, by inbox.Actor, id, key string) (w store.Webhook, secret string, err error) {
 	secret = newWebhookSecret()
 	w, err = d.Store.RotateWebhook(ctx, tenant, by, id, webhookOverlap, func(sealed []byte) ([]byte, error) {
-		old, err := d.Keyring.Open(sealedWebhook(id), sealed)
+		old, err := d.Keyring.Open(inbox.SealedWebhook(id), sealed)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +108,7 @@ func (d *Desk) RotateWebhook(ctx context.Context, tenant events.TenantID, by inb
 			secret = old["secret"]
 			return nil, nil
 		}
-		return d.Keyring.Seal(sealedWebhook(id), map[string]string{"secret": secret, "previous": old["secret"], "key": key})
+		return d.Keyring.Seal(inbox.SealedWebhook(id), map[string]string{"secret": secret, "previous": old["secret"], "key": key})
 	})
 	if err != nil {
 		secret = ""

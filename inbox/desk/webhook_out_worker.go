@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/inbox"
 	"parley/store"
 	"parley/transports"
 )
@@ -267,7 +268,7 @@ const maxWebhookWait = 24 * time.Hour
 // post sends a delivery; it fails unless the answer is 2xx. After is a wait that the
 // receiver asks for.
 func (d *Desk) post(ctx context.Context, client *http.Client, w store.DueWebhook, status *int) (after time.Duration, err error) {
-	secrets, err := d.Keyring.Open(sealedWebhook(w.Webhook), w.Sealed)
+	secrets, err := d.Keyring.Open(inbox.SealedWebhook(w.Webhook), w.Sealed)
 	if err != nil {
 		return 0, err
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,7 +32,7 @@ const longestToken = 2048
 // it is for, so that any replica answers it without a database. Its methods may
 // be called from several goroutines.
 type MediaLinks struct {
-	key       []byte
+	keys      func() [][]byte
 	publicURL string
 	now       func() time.Time
 	open      func(ctx context.Context, key string) (io.ReadSeekCloser, error)
@@ -54,10 +55,11 @@ type signedFile struct {
 	Expires int64 `json:"e"`
 }
 
-// MediaLinkOptions configure [MediaLinks]. Key, Open and Gone are required.
+// MediaLinkOptions configure [MediaLinks]. Keys, Open and Gone are required.
 type MediaLinkOptions struct {
-	// Key is at least 32 bytes, the same in all processes.
-	Key []byte
+	// Keys are at least 32 bytes each: the first makes links, and those of any work.
+	// It is asked for each link; all processes have the same.
+	Keys func() [][]byte
 	// PublicURL is where providers reach this installation; without it there are no
 	// links.
 	PublicURL string
@@ -71,10 +73,10 @@ type MediaLinkOptions struct {
 
 // NewMediaLinks checks the options.
 func NewMediaLinks(o MediaLinkOptions) (*MediaLinks, error) {
-	if len(o.Key) < sha256.Size || o.Open == nil || o.Gone == nil {
-		return nil, errors.New("gateway: media links need a key of 32 bytes, Open and Gone")
+	if o.Keys == nil || len(o.Keys()) == 0 || len(o.Keys()[0]) < sha256.Size || o.Open == nil || o.Gone == nil {
+		return nil, errors.New("gateway: media links need keys of 32 bytes, Open and Gone")
 	}
-	l := &MediaLinks{key: o.Key, publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, open: o.Open, gone: o.Gone, log: o.Logger}
+	l := &MediaLinks{keys: o.Keys, publicURL: strings.TrimRight(o.PublicURL, "/"), now: o.Now, open: o.Open, gone: o.Gone, log: o.Logger}
 	if l.now == nil {
 		l.now = time.Now
 	}
@@ -94,12 +96,12 @@ func (l *MediaLinks) URL(f LinkedFile) string {
 	if err != nil {
 		return "" // strings and a number always marshal
 	}
-	token := base64.RawURLEncoding.EncodeToString(text) + "." + base64.RawURLEncoding.EncodeToString(l.sign(text))
+	token := base64.RawURLEncoding.EncodeToString(text) + "." + base64.RawURLEncoding.EncodeToString(sign(l.keys()[0], text))
 	return l.publicURL + MediaPrefix + token
 }
 
-func (l *MediaLinks) sign(text []byte) []byte {
-	mac := hmac.New(sha256.New, l.key)
+func sign(key, text []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	_, _ = mac.Write(text) // never fails
 	return mac.Sum(nil)
 }
@@ -123,7 +125,7 @@ func (l *MediaLinks) read(token string) (f signedFile, err error) {
 		return f, errBadLink
 	}
 	mac, err := base64.RawURLEncoding.Strict().DecodeString(signature)
-	if err != nil || !hmac.Equal(mac, l.sign(text)) {
+	if err != nil || !slices.ContainsFunc(l.keys(), func(key []byte) bool { return hmac.Equal(mac, sign(key, text)) }) {
 		return f, errBadLink
 	}
 	if json.Unmarshal(text, &f) != nil || f.Key == "" {

@@ -23,7 +23,7 @@ func (nopSeeker) Close() error { return nil }
 func newLinks(t testing.TB, key byte, now *time.Time) *MediaLinks {
 	t.Helper()
 	l, err := NewMediaLinks(MediaLinkOptions{
-		Key: bytes.Repeat([]byte{key}, 32), PublicURL: "https://inbox.example.com/",
+		Keys: func() [][]byte { return [][]byte{bytes.Repeat([]byte{key}, 32)} }, PublicURL: "https://inbox.example.com/",
 		Open: func(_ context.Context, key string) (io.ReadSeekCloser, error) {
 			switch key {
 			case "media/t/one":
@@ -123,11 +123,11 @@ func TestMediaLinks(t *testing.T) {
 func TestMediaLinksNeedAPublicURLAndAKey(t *testing.T) {
 	t.Parallel()
 	open := func(context.Context, string) (io.ReadSeekCloser, error) { return nil, errNoSuchBlob }
-	l, err := NewMediaLinks(MediaLinkOptions{Key: make([]byte, 32), Open: open, Gone: errNoSuchBlob})
+	l, err := NewMediaLinks(MediaLinkOptions{Keys: func() [][]byte { return [][]byte{make([]byte, 32)} }, Open: open, Gone: errNoSuchBlob})
 	if err != nil || l.URL(LinkedFile{Key: "k"}) != "" {
 		t.Errorf("a link to nowhere, %v", err)
 	}
-	if _, err := NewMediaLinks(MediaLinkOptions{Key: make([]byte, 8), Open: open, Gone: errNoSuchBlob}); err == nil {
+	if _, err := NewMediaLinks(MediaLinkOptions{Keys: func() [][]byte { return [][]byte{make([]byte, 8)} }, Open: open, Gone: errNoSuchBlob}); err == nil {
 		t.Error("a short key was taken")
 	}
 }
