@@ -462,6 +462,20 @@ func reaches() map[string]func(f *foreign) {
 
 		// SettleWebhook notes what came of what a worker claimed.
 		"AddWebhook": own, "SettleWebhook": own,
+		"Reseal": func(f *foreign) {
+			values, err := f.db.SealedOtherwise(f.Context(), store.SealedChannels, []byte("none begins like this"), "", 1000)
+			if err != nil || len(values) == 0 {
+				f.Fatal(len(values), err)
+			}
+			for _, v := range values {
+				v.Tenant = f.tenant
+				done, err := f.db.Reseal(f.Context(), v, []byte("not theirs"))
+				if done {
+					f.none("Reseal", 1, err)
+				}
+				f.none("Reseal", 0, err)
+			}
+		},
 
 		"SearchMessages": func(f *foreign) {
 			l, _, err := f.db.SearchMessages(f.Context(), f.tenant, store.Search{Words: "hello", Limit: 10})

@@ -32,7 +32,7 @@ type sealedColumn struct {
 	// rows are id, tenant, name and value, of those that have one; id is of the type
 	// idType, none is before first.
 	rows, idType, first string
-	// update replaces the value $2 of the row $1 by $3.
+	// update replaces the value $2 of the row $1 of tenant $4 by $3.
 	update string
 }
 
@@ -42,22 +42,22 @@ func columnOf(kind SealedKind) sealedColumn {
 		return sealedColumn{
 			rows: "SELECT id, tenant_id, name, sealed FROM parley_channels WHERE sealed IS NOT NULL AND sealed <> ''", idType: "uuid", first: noUUID,
 			// Who has a copy learns of it by the version.
-			update: "UPDATE parley_channels SET sealed = $3, version = version + 1 WHERE id = $1::uuid AND sealed = $2",
+			update: "UPDATE parley_channels SET sealed = $3, version = version + 1 WHERE id = $1::uuid AND sealed = $2 AND tenant_id = $4::text::uuid",
 		}
 	case SealedWebhooks:
 		return sealedColumn{
 			rows: "SELECT id, tenant_id, url AS name, sealed FROM parley_webhooks", idType: "uuid", first: noUUID,
-			update: "UPDATE parley_webhooks SET sealed = $3 WHERE id = $1::uuid AND sealed = $2",
+			update: "UPDATE parley_webhooks SET sealed = $3 WHERE id = $1::uuid AND sealed = $2 AND tenant_id = $4::text::uuid",
 		}
 	case SealedTOTPs:
 		return sealedColumn{
 			rows: "SELECT id, tenant_id, name, totp AS sealed FROM core_users WHERE totp IS NOT NULL", idType: "bigint", first: "-1",
-			update: "UPDATE core_users SET totp = $3 WHERE id = $1::bigint AND totp = $2",
+			update: "UPDATE core_users SET totp = $3 WHERE id = $1::bigint AND totp = $2 AND tenant_id = $4::text::uuid",
 		}
 	case SealedOwnSecret:
 		return sealedColumn{
 			rows: "SELECT name AS id, NULL::uuid AS tenant_id, name, sealed FROM parley_secrets", idType: "text", first: "",
-			update: "UPDATE parley_secrets SET sealed = $3 WHERE name = $1 AND sealed = $2",
+			update: "UPDATE parley_secrets SET sealed = $3 WHERE name = $1 AND sealed = $2 AND $4 = ''",
 		}
 	}
 	panic("no such kind of sealed values: " + string(kind))
@@ -135,7 +135,7 @@ func (db *DB) SealedOtherwise(ctx context.Context, kind SealedKind, mark []byte,
 // replaced it since it was read.
 func (db *DB) Reseal(ctx context.Context, v SealedValue, sealed []byte) (done bool, err error) {
 	err = db.asWorker(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, columnOf(v.Kind).update, v.ID, v.Sealed, sealed)
+		tag, err := tx.Exec(ctx, columnOf(v.Kind).update, v.ID, v.Sealed, sealed, string(v.Tenant))
 		done = tag.RowsAffected() == 1
 		return err
 	})
