@@ -167,7 +167,7 @@ func (r *keyReport) key(id string) *keyState {
 }
 
 func (r *keyReport) process(p jetstream.KeyReport, now time.Time) {
-	live := !p.Stopped && p.Age < keyReportLive
+	live := !p.Ended && p.Age < keyReportLive
 	if live {
 		r.Processes++
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,9 +34,15 @@ func (s *server) watchKeys(ctx context.Context) {
 	id, report := rand.Text(), jetstream.KeyReport{Process: ownerName(), Roles: s.cfg.Roles}
 	var told, forgot time.Time
 	tell := func(ctx context.Context) {
-		report.Opens = s.keys.IDs()
-		report.Seals = report.Opens[0]
-		err := s.bus.PutKeyReport(ctx, id, report)
+		var err error
+		opens := s.keys.IDs()
+		if report.Seals != "" && report.Seals != opens[0] {
+			before := report
+			before.Ended = true
+			err = s.bus.PutKeyReport(ctx, id, before)
+		}
+		report.Seals, report.Opens = opens[0], opens
+		err = errors.Join(err, s.bus.PutKeyReport(ctx, id, report))
 		if err == nil && time.Since(forgot) > time.Hour {
 			forgot = time.Now()
 			err = s.bus.ForgetKeyReports(ctx, keyLinks)
@@ -54,7 +61,7 @@ func (s *server) watchKeys(ctx context.Context) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			report.Stopped = true
+			report.Ended = true
 			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 			tell(ending)
 			cancel()

@@ -20,8 +20,9 @@ type KeyReport struct {
 	// Seals is the key that it seals with, Opens all that it has.
 	Seals string   `json:"seals"`
 	Opens []string `json:"opens"`
-	// Stopped says that the process has ended since.
-	Stopped bool `json:"stopped,omitempty"`
+	// Ended says that it is not so any more: the process stopped, or seals with another
+	// key, of which it speaks apart.
+	Ended bool `json:"ended,omitempty"`
 	// Age is how long ago it said so, by the server's clock.
 	Age time.Duration `json:"-"`
 	id  string
@@ -29,13 +30,14 @@ type KeyReport struct {
 
 const keyReports = "keys."
 
-// PutKeyReport replaces what process id, a word of letters and digits, said before.
+// PutKeyReport replaces what process id, a word of letters and digits, said before of
+// itself while it sealed with that key.
 func (b *Bus) PutKeyReport(ctx context.Context, id string, r KeyReport) error {
 	value, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("%w: report of keys: %w", ErrInvalid, err)
 	}
-	return b.kvPut(ctx, leasesBucket, keyReports+id, value)
+	return b.kvPut(ctx, leasesBucket, keyReports+id+"-"+r.Seals, value)
 }
 
 // KeyReports lists what processes said of their keys, also those that are gone.
