@@ -18,7 +18,7 @@ var noTenant = map[string]string{
 	"parley_removed_tenants": "that a tenant was removed, kept after it is gone; the API cannot read them",
 	"parley_erasures":        "counts by partition, kept after the tenant is gone; the API cannot read them",
 
-	"parley_secrets":         "keys of the whole installation, sealed; the API cannot read them",
+	"parley_secrets":        "keys of the whole installation, sealed; the API cannot read them",
 	"parley_words_progress": "how far the words of each table are written; the API cannot read it",
 }
 
