@@ -58,7 +58,7 @@ func doctorCmd(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look for what is wrong with this machine and what the server needs",
-		Long: `Checks the configuration, the data folder, the disk, the secret key, the ports, PostgreSQL, NATS, the clocks
+		Long: `Checks the configuration, the data folder, the disk, the secret key, the ports, the public URL, PostgreSQL, NATS, the clocks
 and the channels, and says what to do about what it finds. It changes nothing. Give it the flags and the
 environment that the server gets.
 
@@ -73,6 +73,9 @@ Exits with 1 when something is broken; a warning is not.`,
 			}
 			if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil {
 				return err
+			}
+			if cfg.BusRoom, err = busRoom(f.busRoom); err != nil {
+				return &usageError{cmd, err}
 			}
 			d := &doctor{app: a, cfg: cfg}
 			d.examine(cmd.Context())
@@ -90,6 +93,7 @@ Exits with 1 when something is broken; a warning is not.`,
 	f.add(cmd, "127.0.0.1:8080")
 	f.addExternal(cmd)
 	f.addShared(cmd)
+	f.addBusRoom(cmd)
 	return cmd
 }
 
@@ -99,9 +103,11 @@ func (d *doctor) examine(ctx context.Context) {
 	d.configuration()
 	d.dataFolder()
 	d.disk()
+	d.busRoom()
 	d.findServer(ctx)
 	d.secretKey()
 	d.ports(ctx)
+	d.publicURL(ctx)
 	d.database(ctx)
 	d.bus(ctx)
 	d.files(ctx)

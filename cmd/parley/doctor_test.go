@@ -4,6 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,6 +158,51 @@ func TestDoctorFindsABrokenDatabase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestDoctorOfThePublicURL asks through proxies that pass requests on, and that do
+// not.
+func TestDoctorOfThePublicURL(t *testing.T) {
+	t.Parallel()
+	dir := dataFolder(t)
+	p := start(t, Config{DataDir: dir})
+	here, err := url.Parse("http://" + p.Listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := httptest.NewServer(httputil.NewSingleHostReverseProxy(here))
+	defer good.Close()
+	// Passes webhooks on, and answers files itself.
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/media/") {
+			_, _ = w.Write([]byte("Welcome to nginx!"))
+			return
+		}
+		httputil.NewSingleHostReverseProxy(here).ServeHTTP(w, r)
+	}))
+	defer other.Close()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for address, want := range map[string][2]string{
+		good.URL:  {checkOK, "arrive here"},
+		other.URL: {checkBroken, "somebody else answers (200 OK)"},
+		gone.URL:  {checkWarning, "cannot be reached"},
+	} {
+		found, _ := visit(t, dir, "--public-url", address)
+		finds(t, found, "public URL", want[0], want[1])
+		for _, f := range found {
+			if strings.Contains(f.Words+f.Do, "/media/ey") {
+				t.Errorf("the link is shown: %+v", f)
+			}
+		}
+	}
+	found, _ := visit(t, dir, "--bus-room", "64MiB")
+	finds(t, found, "public URL", checkSkipped, "None is given")
+	finds(t, found, "bus room", checkOK, "The bus may take")
+	found, _ = visit(t, dir, "--bus-room", "900TiB")
+	finds(t, found, "bus room", checkWarning, "1.1 PiB with its facts")
+	found, _ = visit(t, dataFolder(t), "--public-url", good.URL)
+	finds(t, found, "public URL", checkSkipped, "No server with the role gateway")
 }
 
 // TestDoctorOfFiles tries a store of files that works and one that does not.

@@ -166,6 +166,11 @@ func drainDelay(cmd *cobra.Command, flag time.Duration) (time.Duration, error) {
 	return flag, err
 }
 
+func (f *serveFlags) addBusRoom(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.busRoom, "bus-room", os.Getenv("PARLEY_BUS_ROOM"),
+		"how much the bus may hold of what was accepted, such as 8GiB; when that is full it refuses, and providers come again (PARLEY_BUS_ROOM; default 32GiB, embedded at most a quarter of the disk; the same for all processes)")
+}
+
 // leastBusRoom is enough for an hour of a small business.
 const leastBusRoom = 64 << 20
 
@@ -262,8 +267,7 @@ With an external database it needs a secret key, which seals the channels' crede
 	cmd.Flags().StringVar(&f.cfg.OIDC.Domain, "oidc-domain", os.Getenv("PARLEY_OIDC_DOMAIN"), "let in only whose verified address is of this domain (PARLEY_OIDC_DOMAIN)")
 	cmd.Flags().DurationVar(&f.cfg.DrainDelay, "drain-delay", 0,
 		"how long to go on as before after being asked to stop, while /readyz says so, until load balancers have noticed (PARLEY_DRAIN_DELAY)")
-	cmd.Flags().StringVar(&f.busRoom, "bus-room", os.Getenv("PARLEY_BUS_ROOM"),
-		"how much the bus may hold of what was accepted, such as 8GiB; when that is full it refuses, and providers come again (PARLEY_BUS_ROOM; default 32GiB, embedded at most a quarter of the disk; the same for all processes)")
+	f.addBusRoom(cmd)
 	cmd.Flags().DurationVar(&f.cfg.BusRetention, "bus-retention", 7*24*time.Hour,
 		"how long the bus keeps what was accepted once it is stored, to make an older backup of the database whole, and facts for programs that follow (PARLEY_BUS_RETENTION; at most 168h for facts)")
 	cmd.Flags().BoolVar(&f.cfg.NoMigrate, "no-migrate", false, "do not change the database's schema; wait until somebody has")
