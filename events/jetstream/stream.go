@@ -307,28 +307,23 @@ func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan 
 		return 0, nil
 	}
 	cut := b.now().Add(-max(olderThan, b.opts.Retention))
-	// Search the first kept frame that is not old enough; sequence numbers that
-	// are gone count as the next one.
-	var failed error
-	span := min(below, before.LastSeq+1) - before.FirstSeq
-	n := sort.Search(int(span), func(i int) bool { //nolint:gosec // a stream has far fewer frames
-		if failed != nil {
-			return true
-		}
+	if !before.FirstTime.Before(cut) {
+		return 0, nil // as nearly always
+	}
+	old := func(seq uint64) (bool, error) {
 		ctx, cancel := b.bounded(ctx)
 		defer cancel()
-		msg, err := s.GetMsg(ctx, before.FirstSeq+uint64(i), natsjs.WithGetMsgSubject(inboundSubject(partition))) //nolint:gosec // not negative
+		// A sequence number that is gone counts as the next one.
+		msg, err := s.GetMsg(ctx, seq, natsjs.WithGetMsgSubject(inboundSubject(partition)))
 		if errors.Is(err, natsjs.ErrMsgNotFound) {
-			return true // nothing from here on
+			return false, nil // nothing from here on
 		}
-		if err != nil {
-			failed = err
-			return true
-		}
-		return !msg.Time.Before(cut)
-	})
-	if failed != nil {
-		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(failed))
+		return err == nil && msg.Time.Before(cut), err
+	}
+	span := int(min(below, before.LastSeq+1) - before.FirstSeq)                                       //nolint:gosec // a stream has far fewer frames
+	n, err := firstYoung(span, func(i int) (bool, error) { return old(before.FirstSeq + uint64(i)) }) //nolint:gosec // not negative
+	if err != nil {
+		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(err))
 	}
 	if n == 0 {
 		return 0, nil
@@ -344,6 +339,31 @@ func (b *Bus) Purge(ctx context.Context, partition int, below uint64, olderThan 
 		return 0, fmt.Errorf("purge partition %d: %w", partition, unavailable(err))
 	}
 	return after.State.FirstSeq - before.FirstSeq, nil
+}
+
+// firstYoung finds the first of n that is not old; whatever is behind it is not,
+// either. It looks from the front, in growing steps: the server reads a block of
+// megabytes for each look, and what is old is little and in front.
+func firstYoung(n int, old func(int) (bool, error)) (int, error) {
+	low, high := 0, 1 // what is below low is old
+	for high <= n {
+		is, err := old(high - 1)
+		if err != nil {
+			return 0, err
+		}
+		if !is {
+			break
+		}
+		low, high = high, 2*high
+	}
+	var failed error
+	high = min(high-1, n)
+	found := low + sort.Search(max(high-low, 0), func(i int) bool {
+		is, err := old(low + i)
+		failed = errors.Join(failed, err)
+		return failed != nil || !is
+	})
+	return found, failed
 }
 
 // unavailable marks failures of the way to NATS, as opposed to answers from it.

@@ -176,6 +176,53 @@ func TestPurge(t *testing.T) {
 	}
 }
 
+// The server reads a block of megabytes for each message that is looked at: a long
+// stream of which nothing is old must cost nothing, and one of which little is, little.
+func TestPurgeLooksAtLittle(t *testing.T) {
+	t.Parallel()
+	s := natstest.Serve(t)
+	now := time.Now()
+	b := s.Embedded(t, one, func(o *jetstream.Options) { o.Retention = time.Hour })
+	for i := range 300 {
+		mustPublish(t, b, event("ann", i))
+	}
+	recs := read(t, b, 0, 300)
+	conn := client(t, s).Conn()
+	looks, err := conn.SubscribeSync("$JS.API.STREAM.MSG.GET.PARLEY_IN_00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		now    time.Time
+		first  uint64
+		atMost int
+	}{
+		{now, 1, 0}, {recs[2].StoredAt.Add(time.Hour), 3, 4}, {recs[299].StoredAt.Add(2 * time.Hour), 301, 20},
+	} {
+		b.SetClock(func() time.Time { return c.now })
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		before, _, err := looks.Pending()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Purge(within(t), 0, 301, 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		after, _, err := looks.Pending()
+		if first := state(t, b).FirstSeq; err != nil || first != c.first || after-before > c.atMost {
+			t.Errorf("it begins at %d, want %d, after %d looks, want %d at most; %v", first, c.first, after-before, c.atMost, err)
+		}
+	}
+	if all, _, _ := looks.Pending(); all == 0 {
+		t.Error("no look was seen")
+	}
+}
+
 func TestVersions(t *testing.T) {
 	t.Parallel()
 	for v, ok := range map[string]bool{"2.15.0": true, "v2.15.2": true, "2.16.0-dev": true, "3.0.0": true, "2.14.9": false, "1.99.0": false, "": false, "x": false} {
