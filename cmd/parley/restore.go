@@ -199,7 +199,7 @@ func restoreKey(cfg *Config, dir string, m manifest) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(cfg.DataDir, keyFile), []byte(text), 0o600); err != nil { //nolint:gosec // the operator's own folder
+	if err := os.WriteFile(filepath.Join(cfg.DataDir, keyFile), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("keeping the secret key: %w", err)
 	}
 	return nil
