@@ -112,6 +112,8 @@ func (w *attackWorld) run(ctx context.Context) error {
 		return err
 	}
 	w.report.holds(w.stale.Load() > 0, "no session and no token was ended and used again")
+	w.report.holds(w.redirected.Load() > 0, "no file was pointed inside")
+	w.report.holds(w.names.later.Load() > 0, "no name meant anything else when it was dialled")
 	w.write(all, calm, stormy)
 	return w.verify(ctx, runs...)
 }

@@ -10,7 +10,9 @@ import (
 )
 
 // canaryKinds are the kinds whose success is that somebody came to their canary.
-func canaryKinds() []string { return []string{kindMedia, kindChannel, kindMailServer, kindWebhook} }
+func canaryKinds() []string {
+	return []string{kindMedia, kindRedirect, kindChannel, kindMailServer, kindWebhook, kindRebind}
+}
 
 // canary is a service on loopback that nobody outside may reach, such as a
 // database's or a cloud's metadata: for each kind on a port of its own.

@@ -12,10 +12,12 @@ import (
 
 // The kinds that have the server connect to what only it can reach.
 const (
-	kindMedia      = "SSRF: media URLs of a hijacked provider, redirects"
+	kindMedia      = "SSRF: media URLs of a hijacked provider"
+	kindRedirect   = "SSRF: redirects of media URLs to private addresses"
 	kindChannel    = "SSRF: channels at internal addresses, by a tenant's admin"
 	kindMailServer = "SSRF: mail servers at internal addresses, by a tenant's admin"
 	kindWebhook    = "SSRF: webhooks out to internal addresses, by a tenant's admin"
+	kindRebind     = "SSRF: names that are public when looked at and private when dialled"
 )
 
 // outwardAttackers are an admin of another business, which is a tenant like any.
@@ -24,6 +26,7 @@ func (w *attackWorld) outwardAttackers() []attacker {
 		{kind: kindChannel, try: w.internalChannel},
 		{kind: kindMailServer, try: w.internalMailServer},
 		{kind: kindWebhook, try: w.internalWebhook},
+		{kind: kindRebind, try: w.rebind},
 	}
 }
 

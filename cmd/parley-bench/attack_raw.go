@@ -167,15 +167,15 @@ func (w *attackWorld) slowly(ctx context.Context, a *attempts, host, head string
 		select {
 		case <-gone:
 			// Also where the attack is over: it was tried, and held no longer.
-			a.tell(time.Since(began) > heldAtMost, 0, "held for "+time.Since(began).String())
+			a.tell(time.Since(began) > w.held, 0, "held for "+time.Since(began).String())
 			return nil
 		case <-drip.C:
 			if _, err := io.WriteString(conn, "a"); err != nil && !errors.Is(err, net.ErrClosed) {
 				<-gone
-				a.tell(time.Since(began) > heldAtMost, 0, "held for "+time.Since(began).String())
+				a.tell(time.Since(began) > w.held, 0, "held for "+time.Since(began).String())
 				return nil
 			}
-			if time.Since(began) > 2*heldAtMost {
+			if time.Since(began) > 2*w.held {
 				a.tell(true, 0, "held for more than "+time.Since(began).String())
 				return nil
 			}

@@ -30,6 +30,7 @@ func (w *attackWorld) attackers() []attacker {
 		{kind: "replayed webhooks: WhatsApp", try: func(ctx context.Context, n int, a *attempts) error { return w.replayTwilio(ctx, n, a, 1) }},
 		{kind: "guessed webhook and file paths", try: w.guessPath},
 		{kind: kindMedia, try: w.foreignMedia},
+		{kind: kindRedirect, try: w.redirectedMedia},
 	}, w.sessionAttackers(), w.accessAttackers(), w.outwardAttackers(), w.mailAttackers(), w.rawAttackers())
 }
 
@@ -176,20 +177,24 @@ func (w *attackWorld) guessPath(ctx context.Context, n int, a *attempts) error {
 	return w.forged(ctx, a, target, body, telegramSecret, w.bot.secret)
 }
 
-// foreignMedia is genuinely signed, by a provider that was hijacked: the files are
-// said to be where only this machine can reach, and the provider's own addresses
-// redirect there. Whether anybody went is what the canary saw.
+// foreignMedia says that files are where only this machine can reach.
 func (w *attackWorld) foreignMedia(ctx context.Context, n int, a *attempts) error {
 	places := w.canary.places(kindMedia)
-	place := places[n/2%len(places)]
-	if n%2 == 1 {
-		place = fmt.Sprintf("%s/2010-04-01/Accounts/%s/Messages/MM%032d/Media/ME%032x", w.between.URL, sandbox.DefaultTwilioAccount, n, n/2)
-	}
-	if n > 4*len(places) {
-		place = places[n%len(places)] // each redirect was tried
-	}
+	return w.sendMedia(ctx, n, a, fmt.Sprintf("MM%032d", 8_000_000+n), places[n%len(places)])
+}
+
+// redirectedMedia says that files are at the provider, who points on to where only
+// this machine can reach, at once or from a second address of its own.
+func (w *attackWorld) redirectedMedia(ctx context.Context, n int, a *attempts) error {
+	sid := fmt.Sprintf("MM%032d", 9_000_000+n)
+	return w.sendMedia(ctx, n, a, sid, fmt.Sprintf("%s/2010-04-01/Accounts/%s/Messages/%s/Media/ME%032x", w.between.URL, sandbox.DefaultTwilioAccount, sid, n))
+}
+
+// sendMedia is genuinely signed, by a provider that was hijacked. Whether anybody
+// went to the place is what the canary saw.
+func (w *attackWorld) sendMedia(ctx context.Context, n int, a *attempts, sid, place string) error {
 	number := n % 2
-	form := twilioForm(&w.numbers[number], fmt.Sprintf("MM%032d", 8_000_000+n), "SSRF "+strconv.Itoa(n))
+	form := twilioForm(&w.numbers[number], sid, "SSRF "+strconv.Itoa(n))
 	form.Set("NumMedia", "1")
 	form.Set("MediaUrl0", place)
 	form.Set("MediaContentType0", "image/png")
@@ -197,4 +202,25 @@ func (w *attackWorld) foreignMedia(ctx context.Context, n int, a *attempts) erro
 		"Content-Type", formType, twilioSignature, sign(sandbox.DefaultTwilioToken, w.twilioURL(number), form))
 	a.tell(false, code, text)
 	return err
+}
+
+// pointOn answers for the hijacked provider where it is asked for a file, by each of
+// the statuses that clients follow.
+func (w *attackWorld) pointOn(rw http.ResponseWriter, r *http.Request) bool {
+	_, sid, ok := strings.Cut(r.URL.Path, "/Media/ME")
+	if !ok {
+		return false
+	}
+	places := w.canary.places(kindRedirect)
+	sid, second := strings.CutPrefix(sid, "again/")
+	n, _ := strconv.ParseUint(sid, 16, 64) // the first, if it is none
+	to := places[n%uint64(len(places))]
+	if n/uint64(len(places))%2 == 1 && !second {
+		to = w.between.URL + "/Media/MEagain/" + sid
+	} else {
+		w.redirected.Add(1)
+	}
+	codes := []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect}
+	http.Redirect(rw, r, to, codes[n%uint64(len(codes))])
+	return true
 }

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +18,7 @@ import (
 	"parley/inbox"
 	"parley/inbox/access"
 	"parley/store"
+	"parley/transports"
 	"parley/transports/sandbox"
 )
 
@@ -48,9 +49,16 @@ type attackWorld struct {
 	// attacker wants.
 	between *httptest.Server
 	canary  canary
+	// names is the attacker's name server, guard makes what stands before it.
+	names *rebinding
+	guard func() *net.Dialer
+	// held is how long a connection that says nothing useful may be kept.
+	held time.Duration
 	// a works; b is who would like to know.
 	a, b     attackTenant
 	replayed replayed
+	// redirected counts files for which the provider pointed inside.
+	redirected atomic.Int64
 	// stale counts sessions and tokens that were ended and used again.
 	stale atomic.Int64
 }
@@ -65,7 +73,7 @@ type attackTenant struct {
 
 func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *attackWorld, err error) {
 	w = &attackWorld{
-		settings: s, dir: dir, report: r,
+		settings: s, dir: dir, report: r, guard: transports.PublicDialer, held: heldAtMost,
 		client: &http.Client{
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -77,6 +85,9 @@ func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *
 		}
 	}()
 	if w.canary, err = startCanary(ctx); err != nil {
+		return w, err
+	}
+	if w.names, err = startRebinding(ctx); err != nil {
 		return w, err
 	}
 	if w.db, err = newCluster(ctx, dir, s); err != nil {
@@ -141,6 +152,9 @@ func (w *attackWorld) close() error {
 	if w.mail != nil {
 		errs = append(errs, w.mail.Close())
 	}
+	if w.names != nil {
+		errs = append(errs, w.names.close())
+	}
 	errs = append(errs, w.canary.close())
 	return errors.Join(errs...)
 }
@@ -161,13 +175,9 @@ func (w *attackWorld) startTwilio(ctx context.Context) (err error) {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	w.between = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if _, sid, ok := strings.Cut(r.URL.Path, "/Media/ME"); ok {
-			places := w.canary.places(kindMedia)
-			n, _ := strconv.ParseUint(sid, 16, 64) // the first, if it is none
-			http.Redirect(rw, r, places[n%uint64(len(places))], http.StatusFound)
-			return
+		if !w.pointOn(rw, r) {
+			proxy.ServeHTTP(rw, r)
 		}
-		proxy.ServeHTTP(rw, r)
 	}))
 	keys, err := inbox.ParseKey(w.bot.key)
 	if err != nil {
