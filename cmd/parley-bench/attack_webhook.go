@@ -194,7 +194,7 @@ func (w *attackWorld) redirectedMedia(ctx context.Context, n int, a *attempts) e
 // went to the place is what the canary saw.
 func (w *attackWorld) sendMedia(ctx context.Context, n int, a *attempts, sid, place string) error {
 	number := n % 2
-	form := twilioForm(&w.numbers[number], sid, "SSRF "+strconv.Itoa(n))
+	form := twilioForm(&w.numbers[number], sid, "SSRF "+sid)
 	form.Set("NumMedia", "1")
 	form.Set("MediaUrl0", place)
 	form.Set("MediaContentType0", "image/png")

@@ -77,6 +77,9 @@ func TestFirstOwner(t *testing.T) {
 	ask(base, "GET", "/chats", "", 200, nil, "Authorization", "Bearer "+token.Secret)
 	ask(base, "GET", "/status", "", 403, nil, "Authorization", "Bearer "+token.Secret)
 	p.Stop(t)
+	if secret := strings.TrimPrefix(invitation, "parley_inv_"); strings.Contains(p.logs.String(), secret) {
+		t.Error("the log has the first owner's link")
+	}
 
 	var again notice
 	p = start(t, Config{DataDir: dir, APIListen: "127.0.0.1:0", Notice: &again})

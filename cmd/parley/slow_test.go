@@ -66,6 +66,23 @@ func TestSlowConnections(t *testing.T) {
 		}
 	}
 
+	// Nor do heads take as much memory as they like.
+	for _, url := range []string{"http://" + p.Listen + "/healthz", p.Pages + "/api/openapi.json"} {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Large", strings.Repeat("a", maxHeaderBytes+8<<10))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+			t.Errorf("%s with a large head: %s", url, res.Status)
+		}
+	}
+
 	// Honest users, with connections of their own, meanwhile.
 	client := &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for range 20 {

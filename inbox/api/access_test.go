@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -148,7 +150,8 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 			t.Error("no Retry-After")
 		}
 	}
-	w.logIn(w.b, w.b.owner.Email) // others go on
+	w.ask(w.a.session, "GET", "/api/v1/me", "", 200, nil) // who is in stays in
+	w.logIn(w.b, w.b.owner.Email)                         // others go on
 	storetest.Exec(t, w.url, "UPDATE parley_throttle SET blocked_until = now()")
 	w.logIn(w.a, w.a.owner.Email)
 	// From one address, whoever it is about.
@@ -178,6 +181,33 @@ func TestSessionCookie(t *testing.T) {
 	w.ask(session, "DELETE", "/api/v1/session", "", 200, nil)
 	w.ask(session, "GET", "/api/v1/me", "", 401, nil)
 	w.ask(w.a.session, "GET", "/api/v1/me", "", 200, nil) // the other device goes on
+}
+
+// How long each lets somebody in.
+func TestHowLongCredentialsLast(t *testing.T) {
+	t.Parallel()
+	w := newPublicWorld(t)
+	const day = 24 * 60 * 60
+	session := w.ask("", "POST", "/api/v1/session", fmt.Sprintf(`{"tenant":"Acme","email":%q,"password":%q}`, w.a.owner.Email, password), 201, nil)
+	if c := session.Cookies()[0]; c.MaxAge != 30*day {
+		t.Errorf("the cookie lasts %d s", c.MaxAge)
+	}
+	w.ask(w.a.session, "POST", "/api/v1/invitations", `{"email":"x@example.com","role":"agent"}`, 201, nil)
+	agent := w.join(w.a, "agent@acme.example", inbox.Agent)
+	w.ask(w.a.session, "POST", fmt.Sprintf("/api/v1/users/%d/reset", agent.ID), "", 201, nil)
+	for what, tt := range map[string]struct {
+		sql  string
+		want int64
+	}{
+		"a session":     {"SELECT max(extract(epoch FROM expires_at - created_at))::bigint FROM parley_sessions", 30 * day},
+		"an unused one": {"SELECT max(extract(epoch FROM idle))::bigint FROM parley_sessions", 3 * day},
+		"an invitation": {"SELECT max(extract(epoch FROM expires_at - created_at))::bigint FROM parley_invitations WHERE email = 'x@example.com'", 3 * day},
+		"a reset":       {"SELECT max(extract(epoch FROM expires_at - created_at))::bigint FROM parley_invitations WHERE user_id IS NOT NULL", day},
+	} {
+		if got := storetest.Int(t, w.url, tt.sql); got != tt.want {
+			t.Errorf("%s lasts %d s, not %d", what, got, tt.want)
+		}
+	}
 }
 
 func TestSecureCookie(t *testing.T) {
@@ -244,6 +274,7 @@ func TestNobodyRaisesThemselves(t *testing.T) {
 	w.ask(session, "PATCH", fmt.Sprintf("/api/v1/users/%d", w.a.owner.ID), `{"disabled":true}`, 403, nil)
 	w.ask(session, "POST", fmt.Sprintf("/api/v1/users/%d/reset", w.a.owner.ID), "", 403, nil)
 	w.ask(session, "POST", "/api/v1/invitations", `{"email":"x@example.com","role":"owner"}`, 403, nil)
+	w.ask(session, "POST", "/api/v1/tokens", `{"name":"x","role":"owner","scopes":["users:write"]}`, 403, nil)
 	var tok api.MadeToken
 	w.ask(session, "POST", "/api/v1/tokens", `{"name":"x","role":"admin","scopes":["users:write"]}`, 201, &tok)
 	w.ask(tok.Secret, "POST", "/api/v1/tokens", `{"name":"y","role":"admin","scopes":["chats:write"]}`, 403, nil)
@@ -311,6 +342,21 @@ func TestOtherSitesCannotPost(t *testing.T) {
 		w.ask("", "POST", "/api/v1/session", `{"email":"a@b.c","password":"x"}`, 403, nil, header...)
 	}
 	w.ask(w.a.session, "POST", "/api/v1/channels/Support/pause", "", 200, nil, "Sec-Fetch-Site", "same-origin")
+	// The pages' forms stand behind the same.
+	stop, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	var reached []string
+	pages := api.Public(api.Options{Desk: w.desk, Guard: w.guard, Stop: stop, Pages: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		reached = append(reached, r.Header.Get("Sec-Fetch-Site"))
+	})})
+	for _, site := range []string{"cross-site", "same-site", "same-origin"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/login", nil)
+		r.Header.Set("Sec-Fetch-Site", site)
+		pages.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	if len(reached) != 1 || reached[0] != "same-origin" {
+		t.Errorf("forms were posted from %q", reached)
+	}
 	res := w.ask(w.a.session, "GET", "/api/v1/me", "", 200, nil)
 	if res.Header.Get("Access-Control-Allow-Origin") != "" || res.Header.Get("X-Content-Type-Options") != "nosniff" {
 		t.Errorf("headers are %v", res.Header)
