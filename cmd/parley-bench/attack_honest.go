@@ -55,7 +55,7 @@ func (w *attackWorld) honest(ctx context.Context, run int, long time.Duration) (
 		wg.Go(func() {
 			for n := 1; ctx.Err() == nil && time.Now().Before(deadline); n++ {
 				m := update{run: run, sender: firstPerson + int64(i), counter: n, sent: time.Now()}
-				code, text, err := w.send(ctx, http.MethodPost, w.server.webhook(w.bot), m.body(nil), telegramSecret, w.bot.secret)
+				code, text, err := send(ctx, w.office, http.MethodPost, w.server.webhook(w.bot), m.body(nil), telegramSecret, w.bot.secret)
 				if err != nil || code != http.StatusOK {
 					errs[i] = errors.Join(err, fmt.Errorf("a client's message: %d %s", code, text))
 					return
@@ -105,7 +105,7 @@ func (w *attackWorld) agent(ctx context.Context, deadline time.Time) (took waits
 				return err
 			}
 		}
-		code, text, err := w.send(ctx, method, w.api+path, body, "Cookie", w.a.cookie)
+		code, text, err := send(ctx, w.office, method, w.api+path, body, "Cookie", w.a.cookie)
 		if err != nil || code/100 != 2 {
 			return errors.Join(err, fmt.Errorf("the agent's %s %s: %d %s", method, path, code, text))
 		}
@@ -139,6 +139,10 @@ func (w *attackWorld) agent(ctx context.Context, deadline time.Time) (took waits
 
 // send makes one request with header names and values by turns.
 func (w *attackWorld) send(ctx context.Context, method, target string, body []byte, header ...string) (code int, text string, err error) {
+	return send(ctx, w.client, method, target, body, header...)
+}
+
+func send(ctx context.Context, client *http.Client, method, target string, body []byte, header ...string) (code int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body)) //nolint:gosec // our own server's
@@ -155,7 +159,7 @@ func (w *attackWorld) send(ctx context.Context, method, target string, body []by
 		}
 		req.Header.Set(header[i], header[i+1])
 	}
-	res, err := w.client.Do(req) //nolint:gosec // our own server's
+	res, err := client.Do(req) //nolint:gosec // our own server's
 	if err != nil {
 		return 0, "", err
 	}

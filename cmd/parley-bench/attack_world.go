@@ -32,12 +32,15 @@ const (
 // each other, and what nobody may reach.
 type attackWorld struct {
 	settings
-	dir      string
-	report   *report
-	db       *cluster
-	bot      bot
-	server   *server
-	client   *http.Client
+	dir    string
+	report *report
+	db     *cluster
+	bot    bot
+	server *server
+	client *http.Client
+	// office is the honest users': at an address of their own where the machine has
+	// a second one, for requests are counted by address.
+	office   *http.Client
 	api      string
 	telegram *sandbox.Telegram
 	twilio   *sandbox.Twilio
@@ -74,10 +77,7 @@ type attackTenant struct {
 func newAttackWorld(ctx context.Context, s settings, dir string, r *report) (w *attackWorld, err error) {
 	w = &attackWorld{
 		settings: s, dir: dir, report: r, guard: transports.PublicDialer, held: heldAtMost,
-		client: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		client: attackClient(nil), office: attackClient(secondAddress(ctx)),
 	}
 	defer func() {
 		if err != nil {
@@ -157,6 +157,26 @@ func (w *attackWorld) close() error {
 	}
 	errs = append(errs, w.canary.close())
 	return errors.Join(errs...)
+}
+
+// attackClient comes from an address, nil for any.
+func attackClient(from net.Addr) *http.Client {
+	dialer := &net.Dialer{LocalAddr: from}
+	return &http.Client{
+		Transport:     &http.Transport{DialContext: dialer.DialContext, MaxIdleConnsPerHost: 64, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// secondAddress is another of this machine's; nil where it has none.
+func secondAddress(ctx context.Context) net.Addr {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.2:0")
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = l.Close() }()
+	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}
 }
 
 // startTwilio starts the stand-in behind a proxy that an attacker got hold of, and
