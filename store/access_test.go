@@ -352,6 +352,13 @@ func TestReset(t *testing.T) {
 	if _, _, err := w.db.Invite(t.Context(), w.a, byOperator, inbox.Owner, store.NewInvitation{User: a.ID, Hash: store.SecretHash{2}, Life: time.Hour}); err != nil {
 		t.Fatal(err)
 	}
+	forgotten := func(b byte) {
+		t.Helper()
+		if _, _, err := w.db.Invite(t.Context(), w.a, byOperator, inbox.Owner, store.NewInvitation{User: a.ID, Hash: store.SecretHash{b}, Life: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forgotten(3)
 	other := someHash[:len(someHash)-2] + "BA"
 	if _, err := w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{2}, store.Acceptance{PasswordHash: other}); err != nil {
 		t.Fatal(err)
@@ -362,6 +369,38 @@ func TestReset(t *testing.T) {
 	}
 	if _, found, err := w.db.SessionOf(t.Context(), w.a, session); err != nil || found {
 		t.Errorf("the session lives: %v", err)
+	}
+	// Another link, sent before, undoes neither that nor what the user chooses later.
+	_, err = w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{3}, store.Acceptance{PasswordHash: someHash})
+	w.code(err, inbox.Unauthorized)
+	forgotten(4)
+	if err := w.db.SetPassword(t.Context(), w.a, byOperator, a.ID, someHash, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{4}, store.Acceptance{PasswordHash: other})
+	w.code(err, inbox.Unauthorized)
+	// Several at once: one works, and none waits for ever.
+	var all sync.WaitGroup
+	errs := make([]error, 5)
+	for i := range errs {
+		forgotten(byte(10 + i))
+	}
+	for i := range errs {
+		all.Go(func() {
+			_, errs[i] = w.db.Accept(t.Context(), w.a, byOperator, store.SecretHash{byte(10 + i)}, store.Acceptance{PasswordHash: other})
+		})
+	}
+	all.Wait()
+	worked := 0
+	for _, err := range errs {
+		if err == nil {
+			worked++
+		} else {
+			w.code(err, inbox.Unauthorized)
+		}
+	}
+	if worked != 1 {
+		t.Errorf("%d of %d resets at once worked", worked, len(errs))
 	}
 }
 

@@ -165,8 +165,8 @@ type Acceptance struct {
 }
 
 // Accept uses an invitation up: it makes the user, or sets their password, ends
-// their sessions and takes their second factor away, whose device they may have
-// lost. It fails with Unauthorized, always in the same words, when the
+// their sessions and other resets and takes their second factor away, whose device
+// they may have lost. It fails with Unauthorized, always in the same words, when the
 // invitation is not valid, or no longer.
 func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor, hash SecretHash, acc Acceptance) (a Account, err error) {
 	refused := &inbox.Error{
@@ -179,6 +179,11 @@ func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor
 	err = db.inTenant(ctx, tenant, func(tx pgx.Tx) error {
 		var v Invitation
 		var maker *int64
+		// Whom it resets is locked first: two resets of theirs at once would otherwise
+		// wait for each other.
+		if _, err := tx.Exec(ctx, "SELECT FROM core_users WHERE id = (SELECT user_id FROM parley_invitations WHERE hash = $1) FOR NO KEY UPDATE", hash[:]); err != nil {
+			return err
+		}
 		err := tx.QueryRow(ctx, `UPDATE parley_invitations SET used_at = now()
 			WHERE hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > now() AND `+sqlNotSuspended+`
 			RETURNING id::text, user_id::bigint, coalesce(email, ''), role, made_by::bigint`, hash[:]).Scan(&v.ID, &v.User, &v.Email, &v.Role, &maker)
@@ -208,12 +213,22 @@ func (db *DB) Accept(ctx context.Context, tenant events.TenantID, by inbox.Actor
 		if _, err := tx.Exec(ctx, "UPDATE parley_sessions SET revoked_at = now() WHERE user_id = $1 AND revoked_at IS NULL", *v.User); err != nil {
 			return err
 		}
+		if err := revokeResets(ctx, tx, *v.User); err != nil {
+			return err
+		}
 		if a, err = oneAccount(ctx, tx, "u.id = $1", *v.User); err != nil {
 			return err
 		}
 		return appendAudit(ctx, tx, by, NewAuditEntry{Action: "user.reset", TargetKind: "user", TargetID: strconv.FormatInt(a.ID, 10)})
 	})
 	return a, err
+}
+
+// revokeResets ends the links that would set a user's password anew: whoever found an
+// older one does not undo what the user just chose.
+func revokeResets(ctx context.Context, tx pgx.Tx, user int64) error {
+	_, err := tx.Exec(ctx, "UPDATE parley_invitations SET revoked_at = now() WHERE user_id = $1 AND used_at IS NULL AND revoked_at IS NULL", user)
+	return err
 }
 
 // invitationHolds reports whether an invitation may do by now what it could when it
@@ -224,7 +239,7 @@ func invitationHolds(ctx context.Context, tx pgx.Tx, v Invitation, maker *int64)
 	if maker != nil {
 		var role inbox.Role
 		if err := tx.QueryRow(ctx, `SELECT role FROM core_users u WHERE id = $1 AND disabled_at IS NULL
-			AND NOT EXISTS (SELECT FROM parley_tokens t WHERE t.user_id = u.id AND t.revoked_at IS NOT NULL) FOR SHARE`, *maker).Scan(&role); err != nil {
+			AND NOT EXISTS (SELECT FROM parley_tokens t WHERE t.user_id = u.id AND t.revoked_at IS NOT NULL)`, *maker).Scan(&role); err != nil {
 			return false, err
 		}
 		if !role.AtLeast(v.Role) {
@@ -235,6 +250,6 @@ func invitationHolds(ctx context.Context, tx pgx.Tx, v Invitation, maker *int64)
 		return true, nil
 	}
 	var role inbox.Role
-	err := tx.QueryRow(ctx, "SELECT role FROM core_users WHERE id = $1 FOR SHARE", *v.User).Scan(&role)
+	err := tx.QueryRow(ctx, "SELECT role FROM core_users WHERE id = $1", *v.User).Scan(&role)
 	return v.Role.AtLeast(role), err
 }

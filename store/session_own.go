@@ -59,8 +59,8 @@ func endSessions(ctx context.Context, tx pgx.Tx, user int64, but string) (int, e
 	return int(tag.RowsAffected()), nil
 }
 
-// SetPassword gives a user another password and logs them out everywhere but in
-// one session. It fails with NotFound for whoever cannot log in.
+// SetPassword gives a user another password, logs them out everywhere but in one
+// session, and ends the links that would set another. It fails with NotFound for whoever cannot log in.
 func (db *DB) SetPassword(ctx context.Context, tenant events.TenantID, by inbox.Actor, user int64, hash, but string) error {
 	if err := validTenant(tenant); err != nil {
 		return err
@@ -74,6 +74,9 @@ func (db *DB) SetPassword(ctx context.Context, tenant events.TenantID, by inbox.
 			return noAccount(user, pgx.ErrNoRows)
 		}
 		if _, err := endSessions(ctx, tx, user, but); err != nil {
+			return err
+		}
+		if err := revokeResets(ctx, tx, user); err != nil {
 			return err
 		}
 		return appendAudit(ctx, tx, by, NewAuditEntry{Action: "user.password", TargetKind: "user", TargetID: strconv.FormatInt(user, 10)})
