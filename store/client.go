@@ -233,18 +233,23 @@ func (db *DB) changeClient(ctx context.Context, tenant events.TenantID, by inbox
 // tellClient notes what was done with a client, as a fact of their chat and in
 // the audit log.
 func tellClient(ctx context.Context, tx pgx.Tx, by inbox.Actor, verb, action string, c inbox.Client, detail map[string]any) error {
+	if err := writeClientFact(ctx, tx, by, verb, c); err != nil {
+		return err
+	}
+	return appendAudit(ctx, tx, by, NewAuditEntry{
+		Action: action, TargetKind: "client", TargetID: strconv.FormatInt(c.ID, 10), Detail: detail,
+	})
+}
+
+// writeClientFact tells what was done with a client, as a fact of their chat.
+func writeClientFact(ctx context.Context, tx pgx.Tx, by inbox.Actor, verb string, c inbox.Client) error {
 	if c.Chat != 0 {
 		if _, err := lockChat(ctx, tx, c.Chat); err != nil {
 			return err
 		}
 	}
-	if err := writeFact(ctx, tx, "client", verb, c.Chat, map[string]any{
+	return writeFact(ctx, tx, "client", verb, c.Chat, map[string]any{
 		"client_id": c.ID, "chat_id": c.Chat, "by": map[string]any{"kind": by.Kind, "id": by.ID},
-	}); err != nil {
-		return err
-	}
-	return appendAudit(ctx, tx, by, NewAuditEntry{
-		Action: action, TargetKind: "client", TargetID: strconv.FormatInt(c.ID, 10), Detail: detail,
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 // wrong one. Whoever writes from it from now on is that client; what was written
 // stays in its chat. A contact that its client wrote from is refused with
 // Conflict: their messages would go on in another chat than they began in; such
-// clients are merged. It fails with NotFound.
+// clients are merged. Both clients are told of as changed. It fails with NotFound.
 func (db *DB) MoveContact(ctx context.Context, tenant events.TenantID, by inbox.Actor, contact, to int64) error {
 	if err := errors.Join(validTenant(tenant), validClient(to)); err != nil {
 		return err
@@ -70,6 +70,18 @@ func moveContact(ctx context.Context, tx pgx.Tx, by inbox.Actor, contact, to int
 	if _, err := tx.Exec(ctx, `UPDATE parley_identities SET client_id = $4 WHERE kind = $1 AND value = $2 AND client_id = $3`,
 		identity, value, from, to); err != nil {
 		return err
+	}
+	for _, client := range []int64{min(from, to), max(from, to)} {
+		if err := touch(ctx, tx, client); err != nil {
+			return err
+		}
+		c, err := clientByID(ctx, tx, client)
+		if err != nil {
+			return err
+		}
+		if err := writeClientFact(ctx, tx, by, "changed", c.Client); err != nil {
+			return err
+		}
 	}
 	return appendAudit(ctx, tx, by, NewAuditEntry{
 		Action: "contact.move", TargetKind: "client", TargetID: fmt.Sprint(to), Detail: map[string]any{"contact": contact, "from": from},

@@ -154,17 +154,22 @@ var final = regexp.MustCompile(`destroyed|navigated|DOM Error`)
 // shows waits until an element that matches selector has text in it, over however
 // many pages.
 func shows(selector, text string) chromedp.Action {
-	js := fmt.Sprintf(`[...document.querySelectorAll(%s)].some((e) => e.innerText.includes(%s))`, strconv.Quote(selector), strconv.Quote(text))
+	return holds(fmt.Sprintf(`[...document.querySelectorAll(%s)].some((e) => e.innerText.includes(%s))`, strconv.Quote(selector), strconv.Quote(text)))
+}
+
+// holds waits until an expression is true, over however many pages, and in a page
+// that nobody sees, too, whose frames and timers stand still.
+func holds(js string) chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) error {
 		for {
-			var there bool
+			var so bool
 			// A page that is being left answers with an error.
-			if err := chromedp.Evaluate(js, &there).Do(ctx); err == nil && there {
+			if err := chromedp.Evaluate(js, &so).Do(ctx); err == nil && so {
 				return nil
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("no %s shows %q: %w", selector, text, ctx.Err())
+				return fmt.Errorf("never was %s: %w", js, ctx.Err())
 			case <-time.After(20 * time.Millisecond):
 			}
 		}

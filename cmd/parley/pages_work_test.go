@@ -28,21 +28,7 @@ func (o *office) tenant(t *testing.T) events.TenantID {
 
 // gone waits until no element matches selector, over however many pages.
 func gone(selector string) chromedp.Action {
-	js := fmt.Sprintf(`!document.querySelector(%s)`, strconv.Quote(selector))
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		for {
-			var gone bool
-			// A page that is being left answers with an error.
-			if err := chromedp.Evaluate(js, &gone).Do(ctx); err == nil && gone {
-				return nil
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("there is still a %s: %w", selector, ctx.Err())
-			case <-time.After(20 * time.Millisecond):
-			}
-		}
-	})
+	return holds(fmt.Sprintf(`!document.querySelector(%s)`, strconv.Quote(selector)))
 }
 
 // keys types on the page as it is, wherever the focus is.

@@ -111,6 +111,22 @@ func (c composer) forChat(chat *inbox.Chat) composer {
 	return c
 }
 
+// showWays is how a client can be written to, for scripts, after something
+// happened that may have opened or closed a way; "channel" is the one chosen.
+func (p *pages) showWays(w http.ResponseWriter, r *http.Request) {
+	id, err := chatID(r)
+	var chat inbox.Chat
+	if err == nil {
+		chat, err = p.Desk.Chat(r.Context(), tenantOf(r), id)
+	}
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	c := composer{Channel: r.URL.Query().Get("channel")}
+	p.fragment(w, r, http.StatusOK, "ways", c.forChat(&chat))
+}
+
 // keepDraft keeps what is being written, in case the browser is closed.
 func (p *pages) keepDraft(r *http.Request, chat int64) error {
 	who := access.From(r.Context())

@@ -112,8 +112,26 @@ func (p *pages) panel(r *http.Request, chat inbox.Chat) (out panel, err error) {
 	return out, nil
 }
 
-// showPanel is a chat with its client beside it; on a phone it is a page.
+// showPanel is a chat with its client beside it; on a phone it is a page. Scripts
+// have what is in the panel.
 func (p *pages) showPanel(w http.ResponseWriter, r *http.Request) {
+	if isFragment(r) {
+		id, err := chatID(r)
+		var chat inbox.Chat
+		if err == nil {
+			chat, err = p.Desk.Chat(r.Context(), tenantOf(r), id)
+		}
+		var side panel
+		if err == nil {
+			side, err = p.panel(r, chat)
+		}
+		if err != nil {
+			p.fail(w, r, err)
+			return
+		}
+		p.fragment(w, r, http.StatusOK, "panel-body", side)
+		return
+	}
 	p.panelPage(w, r, http.StatusOK, nil)
 }
 
@@ -161,11 +179,15 @@ func (p *pages) panelForm(f func(r *http.Request, client int64) error) http.Hand
 			err = f(r, chat.Client.ID)
 		}
 		if err == nil {
+			if isFragment(r) {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 			http.Redirect(w, r, "/inbox/"+decimal(id)+"/client", http.StatusSeeOther)
 			return
 		}
 		status := statusOf(err)
-		if status == http.StatusInternalServerError || status == http.StatusNotFound {
+		if isFragment(r) || status == http.StatusInternalServerError || status == http.StatusNotFound {
 			p.fail(w, r, err)
 			return
 		}
@@ -205,7 +227,7 @@ func (p *pages) panelContactOf(r *http.Request, client int64) error {
 	}
 	to, err := strconv.ParseInt(strings.TrimSpace(r.PostFormValue("to")), 10, 64)
 	if err != nil {
-		return &inbox.Error{Code: inbox.Invalid, Message: "panel.move_to", Err: err}
+		return &inbox.Error{Code: inbox.Invalid, Message: "panel.pick_one", Err: err}
 	}
 	c, err := p.Desk.Store.Client(r.Context(), tenantOf(r), client)
 	if err != nil {
@@ -226,7 +248,7 @@ func (p *pages) panelMerge(r *http.Request, client int64) (err error) {
 	}
 	from, err := strconv.ParseInt(r.PostFormValue("with"), 10, 64)
 	if err != nil {
-		return &inbox.Error{Code: inbox.Invalid, Message: "panel.move_to", Err: err}
+		return &inbox.Error{Code: inbox.Invalid, Message: "panel.pick_one", Err: err}
 	}
 	_, err = p.Desk.Store.MergeClients(r.Context(), tenantOf(r), by, client, from)
 	return err

@@ -14,6 +14,7 @@ func (p *pages) inbox(mux *http.ServeMux) {
 		"/inbox/{chat}/client":             p.showPanel,
 		"/inbox/{chat}/head":               p.showHead,
 		"/inbox/{chat}/notes":              p.showNotes,
+		"/inbox/{chat}/ways":               p.showWays,
 		"/inbox/{chat}/scheduled":          p.showScheduled,
 		"/inbox/{chat}/templates":          p.showTemplates,
 		"/inbox/{chat}/messages":           p.showMessages,
@@ -45,5 +46,7 @@ func (p *pages) inbox(mux *http.ServeMux) {
 	} {
 		mux.Handle("POST /inbox/{chat}/"+form.path, p.change(inbox.Agent, form.action, form.do))
 	}
+	mux.Handle("GET /inbox/{chat}/client/contacts/{contact}/move", p.looking(inbox.Agent, p.pickForContact))
+	mux.Handle("GET /inbox/{chat}/client/merge", p.looking(inbox.Agent, p.pickForMerge))
 	mux.Handle("POST /inbox/{chat}/client/erase", p.change(inbox.Admin, "", p.erase))
 }

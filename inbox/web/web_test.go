@@ -44,7 +44,7 @@ func TestTexts(t *testing.T) {
 	used := []string{
 		"login.title", "login.welcome", "invite.title", "inbox.title", "error.internal", "page.not_found", "chat.not_found",
 		"message.not_found", "message.no_html", "reply.broken", "reply.too_many_files", "error.role_agent", "deliveries.title",
-		"panel.move_to", "panel.erase_name", "done.client_erased", "status.snoozed", "status.closed", "time.missing", "template.missing",
+		"panel.erase_name", "done.client_erased", "status.snoozed", "status.closed", "time.missing", "template.missing",
 	}
 	for _, m := range regexp.MustCompile(`\{t "([a-z_.]+)"`).FindAllStringSubmatch(all.String(), -1) {
 		used = append(used, m[1])

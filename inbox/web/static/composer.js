@@ -7,6 +7,7 @@ import { startDrafts } from "./drafts.js";
 import { startEmoji } from "./emoji.js";
 import { startTemplates } from "./templates.js";
 import { post, toast } from "./forms.js";
+import { startWays } from "./ways.js";
 
 export function startComposer(thread) {
   const form = document.querySelector("[data-composer]");
@@ -45,6 +46,11 @@ export function startComposer(thread) {
   for (const mode of form.elements.mode) mode.addEventListener("change", describe);
   setInterval(describe, 30000); // windows close while nobody types
   describe();
+  thread.showWays = startWays(form, path, describe);
+  thread.heard = (data) => {
+    const way = [...channel.options].find((o) => o.value === data.channel_id);
+    if (!way || way.disabled || way.dataset.until) thread.showClient();
+  };
 
   const files = startUploads(form);
   const templates = startTemplates(form, path, changed);

@@ -15,3 +15,23 @@ export async function fragment(url, options = {}) {
     content: template.content,
   };
 }
+
+// latest makes of f what asks for the newest state: one request at a time, and one
+// more for whatever came meanwhile.
+export function latest(f) {
+  let due = false;
+  let running = false;
+  return async () => {
+    due = true;
+    if (running) return;
+    running = true;
+    try {
+      while (due) {
+        due = false;
+        await f();
+      }
+    } finally {
+      running = false;
+    }
+  };
+}

@@ -47,8 +47,10 @@ export function startForms(thread) {
     const fields = new FormData(form, event.submitter);
     if (fields.has("seen")) fields.set("seen", Math.max(Number(fields.get("seen")), thread.seen()));
     if (!(await post(url, fields))) return;
+    form.reset(); // what was typed is kept from being replaced, and has been sent
     form.closest("details")?.removeAttribute("open");
-    thread.showHead();
+    form.closest("dialog")?.close();
+    thread.showClient();
     thread.showNotes();
     thread.showScheduled();
   });

@@ -1,20 +1,20 @@
 // Keeps the list and the thread as they are in the database. The stream only
 // says what changed; the server renders it.
-import { fragment } from "./fetch.js";
+import { fragment, latest } from "./fetch.js";
 import { startNotify } from "./notify.js";
 import { showTimes } from "./times.js";
 
 // The facts that concern a page, as docs/asyncapi.yaml names them.
 const messageEvents = [
-  "message.received", "message.queued", "message.sent", "message.delayed", "message.delivered", "message.read", "message.failed",
-  "message.uncertain", "message.cancelled", "message.edited", "message.reacted", "message.edit_failed", "message.reaction_failed",
+  "message.received", "message.queued", "message.sent", "message.delivered", "message.read", "message.delayed", "message.failed",
+  "message.uncertain", "message.cancelled", "message.edited", "message.edit_failed", "message.reacted", "message.reaction_failed",
   "attachment.stored", "attachment.failed",
 ];
 const chatEvents = [
   "chat.read", "chat.unread", "chat.assigned", "chat.closed", "chat.opened", "chat.snoozed", "chat.labelled", "chat.unlabelled",
-  "client.created", "client.changed", "client.deleted", "client.merged", "client.unmerged", "client.blocked", "client.unblocked", "client.erased",
-  "member.unreachable", "member.reachable",
+  "client.created", "client.changed", "client.blocked", "client.unblocked", "member.unreachable", "member.reachable",
 ];
+const moveEvents = ["client.merged", "client.unmerged", "client.deleted", "client.erased"];
 const noteEvents = ["note.added", "note.changed", "note.deleted"];
 
 export function startLive(thread) {
@@ -23,31 +23,22 @@ export function startLive(thread) {
   if (!list) return;
   const rows = list.querySelector("[data-rows]");
   const notify = startNotify();
-  let due = false;
-  let running = false;
 
-  // One request at a time, and one more for whatever came meanwhile.
-  async function refreshList() {
-    due = true;
-    if (running || new URLSearchParams(location.search).get("q")) return; // what was found stays
+  const refreshList = latest(async () => {
+    if (new URLSearchParams(location.search).get("q")) return; // what was found stays
 
-    running = true;
-    while (due) {
-      due = false;
-      const url = new URL(location.pathname === "/inbox" ? location.href : "/inbox" + location.search, location.href);
-      url.pathname = "/inbox";
-      url.searchParams.delete("before");
-      if (list.dataset.open) url.searchParams.set("open", list.dataset.open);
-      try {
-        const part = await fragment(url);
-        if (part.ok) await place(part.content);
-      } catch {
-        break; // the stream says so, and asks again when it is back
-      }
-      await new Promise((resolve) => setTimeout(resolve, 50));
+    const url = new URL(location.pathname === "/inbox" ? location.href : "/inbox" + location.search, location.href);
+    url.pathname = "/inbox";
+    url.searchParams.delete("before");
+    if (list.dataset.open) url.searchParams.set("open", list.dataset.open);
+    try {
+      const part = await fragment(url);
+      if (part.ok) await place(part.content);
+    } catch {
+      return; // the stream says so, and asks again when it is back
     }
-    running = false;
-  }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  });
 
   // Rows do not move under the pointer: somebody may be about to click.
   async function place(content) {
@@ -88,18 +79,26 @@ export function startLive(thread) {
       return {};
     }
   }
-  const here = (data) => thread.id && String(data.chat_id) === thread.id;
+  const here = (data) =>
+    thread.id && [data.chat_id, data.from_chat_id, ...(data.chat_ids ?? [])].some((id) => String(id) === thread.id);
 
   function message(event) {
     refreshList();
     const data = dataOf(event);
     if (here(data)) thread.changed(data);
-    if (event.type === "parley.message.received") notify(data);
+    if (event.type === "parley.message.received") {
+      notify(data);
+      if (here(data)) thread.heard(data);
+    }
     if (here(data) && event.type === "parley.message.queued") thread.showScheduled();
   }
   function chat(event) {
     refreshList();
-    if (here(dataOf(event))) thread.showHead();
+    if (here(dataOf(event))) thread.showClient();
+  }
+  function moved(event) {
+    refreshList();
+    if (here(dataOf(event))) thread.moved();
   }
   function note(event) {
     if (here(dataOf(event))) thread.showNotes();
@@ -119,6 +118,7 @@ export function startLive(thread) {
       });
     for (const name of messageEvents) on(`parley.${name}`, message);
     for (const name of chatEvents) on(`parley.${name}`, chat);
+    for (const name of moveEvents) on(`parley.${name}`, moved);
     for (const name of noteEvents) on(`parley.${name}`, note);
     stream.addEventListener("reset", () => location.reload());
     stream.addEventListener("open", opened);
@@ -132,7 +132,7 @@ export function startLive(thread) {
     refreshList();
     if (!asked) {
       thread.catchUp();
-      thread.showHead();
+      thread.showClient();
       thread.showNotes();
       thread.showScheduled();
     }

@@ -2,7 +2,21 @@
 // a player goes on playing, what is unfolded stays so, what is typed stays typed.
 const keeps = new Set(["AUDIO", "VIDEO", "IFRAME"]);
 
+// typed reports whether somebody has written or chosen something in a form.
+export function typed(form) {
+  return [...form.elements].some((e) => {
+    if (e.type === "hidden" || e.type === "submit" || e.type === "button") return false;
+    if (e.type === "file") return e.files.length > 0;
+    if (e.type === "checkbox" || e.type === "radio") return e.checked !== e.defaultChecked;
+    if (e.options) return e.selectedIndex !== Math.max(0, [...e.options].findIndex((o) => o.defaultSelected));
+    return "defaultValue" in e && e.value !== e.defaultValue;
+  });
+}
+
 export function morph(shown, fresh) {
+  // A form is of the version that its writer saw, or what they wrote would undo
+  // what a colleague has changed meanwhile.
+  if (shown.nodeName === "FORM" && typed(shown)) return;
   if (keeps.has(shown.nodeName) && shown.getAttribute("src") === fresh.getAttribute("src")) return;
   for (const { name } of [...shown.attributes]) {
     if (!fresh.hasAttribute(name) && !(name === "open" && shown.nodeName === "DETAILS")) shown.removeAttribute(name);
@@ -45,4 +59,4 @@ function sibling(at, wanted) {
   return null;
 }
 
-const kind = (element) => element.classList[0] ?? "";
+const kind = (element) => element.id || element.getAttribute("aria-labelledby") || element.classList[0] || "";

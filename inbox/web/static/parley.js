@@ -6,6 +6,7 @@ import { startComposer } from "./composer.js";
 import { startForms } from "./forms.js";
 import { startKeys } from "./keys.js";
 import { startViewer } from "./viewer.js";
+import { startPicker } from "./picker.js";
 
 document.documentElement.classList.add("scripted");
 rememberZone();
@@ -24,6 +25,7 @@ if (document.body.classList.contains("inbox")) {
   startComposer(thread);
   startForms(thread);
   startViewer();
+  startPicker();
   startLive(thread);
   startKeys();
   // Choosing in the list's form is enough.

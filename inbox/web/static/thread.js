@@ -1,6 +1,7 @@
 // One chat's messages: more at both ends, without losing the reader's place.
-import { fragment } from "./fetch.js";
-import { morph } from "./morph.js";
+import { fragment, latest } from "./fetch.js";
+import { toast } from "./forms.js";
+import { morph, typed } from "./morph.js";
 import { showTimes } from "./times.js";
 
 const nearEnd = 80; // pixels from the end within which new messages are followed
@@ -16,7 +17,10 @@ export function startThread() {
     add() {},
     showNotes() {},
     showScheduled() {},
-    showHead() {},
+    showClient() {},
+    showWays() {}, // the composer's
+    heard() {}, // the composer's
+    moved() {},
     seen: () => 0,
   };
   if (!messages) return thread;
@@ -74,20 +78,34 @@ export function startThread() {
     else jump.hidden = false;
   };
   // A part of the page that is asked for again keeps what is open in it.
-  const refresh = (selector, part) => async () => {
+  const refresh = (selector, part) => latest(async () => {
     const box = document.querySelector(selector);
-    const fresh = await fragment(`${path}/${part}`).catch(() => null);
-    if (!fresh?.ok || !box) return;
+    const fresh = box && (await fragment(`${path}/${part}`).catch(() => null));
+    if (!fresh?.ok) return;
     showTimes(fresh.content);
     const copy = box.cloneNode(false);
     copy.append(fresh.content);
     morph(box, copy);
     if (pinned) toEnd();
+  });
+  const showHead = refresh("[data-head]", "head");
+  const showPanel = refresh("[data-panel]", "client");
+  thread.showClient = () => {
+    showHead();
+    showPanel();
+    thread.showWays();
   };
-  thread.showHead = refresh("[data-head]", "head");
   thread.showScheduled = refresh("[data-scheduled]", "scheduled");
 
-  thread.showNotes = async () => {
+  // Messages have come from another chat or gone there: all of the page is new. What
+  // is being written to the client is kept as a draft; what is in the panel is not.
+  thread.moved = () => {
+    const reload = () => location.reload();
+    if (![...document.querySelectorAll("[data-panel] form")].some(typed)) reload();
+    else toast(messages.dataset.moved, { seconds: 3600, label: messages.dataset.reload, act: reload });
+  };
+
+  thread.showNotes = latest(async () => {
     const part = await fragment(`${path}/notes`).catch(() => null);
     if (!part?.ok) return;
     showTimes(part.content);
@@ -108,32 +126,21 @@ export function startThread() {
       above.after(note);
     }
     if (pinned) toEnd();
-  };
+  });
   const sameDayShown = (text) => [...messages.querySelectorAll("[data-day]")].pop()?.textContent === text;
 
   // What happened while another request was under way is asked for after it.
-  let wanted = false;
-  let asking = false;
-  thread.catchUp = async () => {
-    if (!live) return;
-    wanted = true;
-    if (asking) return;
-    asking = true;
-    while (wanted) {
-      wanted = false;
-      try {
-        const part = await fragment(`${path}/messages?after=${thread.seen() || 1}`);
-        if (part.ok && part.content.children.length) {
-          thread.add(part.content);
-          wanted = wanted || part.more;
-          markRead();
-        }
-      } catch {
-        break; // the stream comes back, and with it this
-      }
+  thread.catchUp = latest(async () => {
+    let more = live;
+    while (more) {
+      const part = await fragment(`${path}/messages?after=${thread.seen() || 1}`).catch(() => null);
+      if (!part?.ok) return; // the stream comes back, and with it this
+      if (!part.content.children.length) return;
+      thread.add(part.content);
+      more = part.more;
+      markRead();
     }
-    asking = false;
-  };
+  });
 
   thread.changed = async (data) => {
     const shown = data.message_id && messages.querySelector(`[data-id="${data.message_id}"]`);
