@@ -50,6 +50,9 @@ type Message struct {
 	// ReceivedVia are further ways it came by, Links other chats it has to do with.
 	ReceivedVia []Received `json:"received_via,omitempty"`
 	Links       []ChatLink `json:"links,omitempty"`
+	// Answers is the message that this one answers in particular, nil for none that
+	// is in this chat. Mails have none: each answers the one before.
+	Answers *Answered `json:"answers,omitempty"`
 	// Delivery is nil for what Parley did not send.
 	Delivery *Delivery `json:"delivery,omitempty"`
 }

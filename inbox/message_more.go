@@ -30,6 +30,15 @@ type Received struct {
 	At      time.Time        `json:"at"`
 }
 
+// Answered is a message that another one answers.
+type Answered struct {
+	ID        int64     `json:"id"`
+	Seq       int64     `json:"seq"`
+	Direction Direction `json:"direction"`
+	// Text is its first 200 characters.
+	Text string `json:"text"`
+}
+
 // ChatLink is another chat that a message has to do with, for a person to judge;
 // nothing was merged.
 type ChatLink struct {

@@ -44,6 +44,17 @@ SELECT c.message_id, c.channel_id::text, coalesce(ch.name, ''), min(c.accepted_a
   JOIN crm_chat_messages m ON m.id = c.message_id AND m.direction = 'in'
   LEFT JOIN parley_channels ch ON ch.id = c.channel_id
  WHERE c.message_id = ANY ($1::bigint[]) GROUP BY 1, 2, 3 ORDER BY 1, 4`
+	sqlAnswered = `
+SELECT i.id, x.id, x.seq, x.direction, left(x.message, 200)
+  FROM unnest($1::bigint[], $2::uuid[], $3::text[], $4::text[]) AS i (id, channel_id, chat, message)
+  JOIN crm_chat_messages m ON m.id = i.id
+  JOIN crm_chat_messages x ON x.chat_id = m.chat_id AND x.id = coalesce(
+       (SELECT t.id FROM crm_chat_messages t WHERE t.channel_id = i.channel_id AND t.provider_chat = i.chat
+           AND t.provider_message = i.message AND t.part = 0 AND t.provider_message IS NOT NULL),
+       (SELECT d.message_id FROM parley_attempts a JOIN parley_deliveries d ON d.id = a.delivery_id
+         WHERE a.channel_id = i.channel_id AND a.provider_chat = i.chat AND a.provider_id = i.message AND a.provider_id IS NOT NULL),
+       (SELECT d.message_id FROM parley_albums b JOIN parley_deliveries d ON d.id = b.delivery_id
+         WHERE b.channel_id = i.channel_id AND b.provider_chat = i.chat AND b.provider_id = i.message))`
 	sqlLinks = `
 SELECT DISTINCT l.message_id, c.id, btrim(concat_ws(' ', cl.first_name, cl.last_name)), l.why
   FROM parley_links l JOIN crm_chats was ON was.id = l.chat_id JOIN crm_chats c ON c.id = coalesce(was.merged_into, was.id)
@@ -51,7 +62,8 @@ SELECT DISTINCT l.message_id, c.id, btrim(concat_ws(' ', cl.first_name, cl.last_
  WHERE l.message_id = ANY ($1::bigint[]) AND m.chat_id <> c.id ORDER BY 1, 2, 4`
 )
 
-// complete fills in the messages' reactions, earlier texts, other ways and links,
+// complete fills in the messages' reactions, earlier texts, what they answer, other
+// ways and links,
 // in one round trip.
 func complete(ctx context.Context, tx pgx.Tx, ms []inbox.Message) error {
 	if len(ms) == 0 {
@@ -60,6 +72,10 @@ func complete(ctx context.Context, tx pgx.Tx, ms []inbox.Message) error {
 	byID := make(map[int64]*inbox.Message, len(ms))
 	ids := make([]int64, len(ms))
 	var edited, in []int64
+	var answering struct {
+		ids                       []int64
+		channels, chats, messages []string
+	}
 	for i := range ms {
 		m := &ms[i]
 		byID[m.ID], ids[i] = m, m.ID
@@ -68,6 +84,10 @@ func complete(ctx context.Context, tx pgx.Tx, ms []inbox.Message) error {
 		}
 		if m.Direction == inbox.In {
 			in = append(in, m.ID)
+		}
+		if c := m.Content; c != nil && c.Mail == nil && c.ReplyTo != nil && m.Channel != "" {
+			answering.ids, answering.channels = append(answering.ids, m.ID), append(answering.channels, string(m.Channel))
+			answering.chats, answering.messages = append(answering.chats, c.ReplyTo.Chat), append(answering.messages, c.ReplyTo.Message)
 		}
 	}
 	var q pgx.Batch
@@ -90,6 +110,11 @@ func complete(ctx context.Context, tx pgx.Tx, ms []inbox.Message) error {
 	if len(edited) > 0 {
 		var e inbox.Edit
 		q.Queue(sqlEdits, edited).Query(collect([]any{&e.Text, &e.At}, func(m *inbox.Message) { m.Edits = append(m.Edits, e) }))
+	}
+	if len(answering.ids) > 0 {
+		var a inbox.Answered
+		q.Queue(sqlAnswered, answering.ids, answering.channels, answering.chats, answering.messages).
+			Query(collect([]any{&a.ID, &a.Seq, &a.Direction, &a.Text}, func(m *inbox.Message) { m.Answers = new(a) }))
 	}
 	if len(in) > 0 {
 		var via inbox.Received

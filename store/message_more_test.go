@@ -9,7 +9,7 @@ import (
 )
 
 // A message is read with its reactions, what it said before, the other ways it
-// came by, and the chats it has to do with.
+// came by, what it answers, and the chats it has to do with.
 func TestWhatThereIsToAMessage(t *testing.T) {
 	t.Parallel()
 	w := newDeskWorld(t)
@@ -21,7 +21,9 @@ func TestWhatThereIsToAMessage(t *testing.T) {
 		w.exec(`INSERT INTO parley_copies (tenant_id, channel_id, provider_chat, provider_message, message_id, event_id, accepted_at)
 			VALUES ($1, $2, 'mail', $3, $4, gen_random_uuid(), now())`, string(w.tenant), string(sales), key, in)
 	}
-	out := w.mustReply(w.reply(chat, "better")).ID
+	answer := w.reply(chat, "better")
+	answer.ReplyTo = in
+	out := w.mustReply(answer).ID
 	w.exec(`UPDATE parley_deliveries SET state = 'sent'`)
 	// On the phone first, then here; on the other message taken back here.
 	for _, message := range []int64{in, out} {
@@ -71,6 +73,9 @@ func TestWhatThereIsToAMessage(t *testing.T) {
 		if got := says(ms[i]); got != want {
 			t.Errorf("message %d: %s\nwant %s", i, got, want)
 		}
+	}
+	if a := ms[1].Answers; ms[0].Answers != nil || a == nil || *a != (inbox.Answered{ID: in, Seq: 1, Direction: inbox.In, Text: "hello"}) {
+		t.Errorf("the answer answers %+v, the first message %+v", a, ms[0].Answers)
 	}
 	if got := says(one); got != first {
 		t.Errorf("by its id: %s", got)

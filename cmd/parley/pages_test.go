@@ -409,7 +409,7 @@ func TestReplyWithAFile(t *testing.T) {
 	o.logIn(t, ctx)
 	do(t, ctx,
 		shows(".rows .last", "And what does it cost?"), click(`.rows a`),
-		shows("#m1 .text", "What does it look like?"),
+		shows("#m1 .text", "What does it look like?"), shows(".live", "Live"),
 		chromedp.Evaluate(`document.querySelector("#m1 [data-answer]").click()`, nil),
 		shows("[data-answers] q", "What does it look like?"),
 		chromedp.SetUploadFiles(`[data-files]`, []string{picture}),
@@ -425,6 +425,15 @@ func TestReplyWithAFile(t *testing.T) {
 	if last.Kind != "photo" || last.Text != "Like this." || last.ReplyTo != phone[0].MessageID {
 		t.Errorf("the phone shows %+v, the first was %d", last, phone[0].MessageID)
 	}
+	// Both sides' answers say what they answer, and lead there.
+	if _, err := anna.Post(sandbox.Post{Text: "Lovely!", ReplyTo: last.MessageID}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, ctx,
+		shows(".message.out .answered", "What does it look like?"), shows(".message.in:last-child .answered", "Like this."), shot("answers"),
+		// Pictures come in meanwhile, and move what a pointer would aim at.
+		chromedp.Evaluate(`document.querySelector(".message.out .answered a").click()`, nil), holds(`location.hash === "#m1" && document.querySelector("#m1").matches(":target")`),
+	)
 }
 
 // TestComposerCounts holds the page's counter of SMS against the adapter's, and

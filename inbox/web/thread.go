@@ -213,6 +213,10 @@ func rows(ms []inbox.Message, now time.Time, loc *time.Location) []messageRow {
 			if c.Text == "" && shownOtherwise(&msg) {
 				text = "" // its plain words are for terminals
 			}
+			if m.Answers != nil && c.Quote != "" {
+				part := *m.Answers
+				part.Text, m.Answers = c.Quote, &part
+			}
 			m.Album = c.Group
 			m.Joined = i > 0 && c.Group != "" && out[i-1].Album == c.Group && out[i-1].SenderID == m.SenderID
 		}

@@ -17,21 +17,23 @@ export async function fragment(url, options = {}) {
 }
 
 // latest makes of f what asks for the newest state: one request at a time, and one
-// more for whatever came meanwhile.
+// more for whatever came meanwhile. What it returns is over once f has begun and
+// ended after the call.
 export function latest(f) {
   let due = false;
-  let running = false;
-  return async () => {
+  let running;
+  return () => {
     due = true;
-    if (running) return;
-    running = true;
-    try {
-      while (due) {
-        due = false;
-        await f();
+    running ??= (async () => {
+      try {
+        while (due) {
+          due = false;
+          await f();
+        }
+      } finally {
+        running = undefined;
       }
-    } finally {
-      running = false;
-    }
+    })();
+    return running;
   };
 }

@@ -75,7 +75,10 @@ export function startThread() {
       join(item, item.previousElementSibling);
     }
     if (follow) toEnd();
-    else jump.hidden = false;
+    else {
+      jump.textContent = jump.dataset.jump; // there is more than there was
+      jump.hidden = false;
+    }
   };
   // A part of the page that is asked for again keeps what is open in it.
   const refresh = (selector, part) => latest(async () => {
@@ -129,31 +132,49 @@ export function startThread() {
   });
   const sameDayShown = (text) => [...messages.querySelectorAll("[data-day]")].pop()?.textContent === text;
 
+  // What is answered is shown where it is, if it is on this page.
+  messages.addEventListener("click", (event) => {
+    const link = event.target.closest(".answered a");
+    if (!link || !document.getElementById(link.hash.slice(1)) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    location.hash = link.hash;
+  });
+
   // What happened while another request was under way is asked for after it.
+  let catching = false;
   thread.catchUp = latest(async () => {
+    catching = true;
     let more = live;
     while (more) {
       const part = await fragment(`${path}/messages?after=${thread.seen() || 1}`).catch(() => null);
-      if (!part?.ok) return; // the stream comes back, and with it this
-      if (!part.content.children.length) return;
+      if (!part?.ok || !part.content.children.length) break; // the stream comes back, and with it this
       thread.add(part.content);
       more = part.more;
       markRead();
     }
+    catching = false;
   });
 
-  thread.changed = async (data) => {
-    const shown = data.message_id && messages.querySelector(`[data-id="${data.message_id}"]`);
-    if (!shown) {
-      thread.catchUp();
-      return;
+  // What happened to a message while it was being asked for is asked for once more,
+  // or it would go on being sent for good where answers overtake one another.
+  const asking = new Map();
+  thread.changed = async ({ message_id: id }) => {
+    if (!id) return thread.catchUp();
+    const shown = () => messages.querySelector(`[data-id="${id}"]`);
+    if (!asking.has(id)) {
+      const ask = latest(async () => {
+        if (!shown()) {
+          const before = catching;
+          await thread.catchUp();
+          if (!before || !shown()) return; // it is as it was after the event
+        }
+        const part = await fragment(`${path}/messages/${id}`).catch(() => null);
+        if (part?.ok) thread.add(part.content);
+      });
+      asking.set(id, ask);
     }
-    try {
-      const part = await fragment(`${path}/messages/${data.message_id}`);
-      if (part.ok) thread.add(part.content);
-    } catch {
-      // as above
-    }
+    await asking.get(id)();
+    asking.delete(id);
   };
 
   // What is on the screen of somebody who looks at it is read.
@@ -202,8 +223,9 @@ export function startThread() {
     pinned = atEnd();
     if (pinned) {
       jump.hidden = true;
+      jump.textContent = jump.dataset.latest;
       markRead();
-    }
+    } else if (scroll.scrollHeight - scroll.scrollTop > 2 * scroll.clientHeight) jump.hidden = false;
   });
   for (const name of ["focus", "visibilitychange"]) window.addEventListener(name, markRead);
   const divider = messages.querySelector("[data-divider]");

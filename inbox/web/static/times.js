@@ -1,6 +1,7 @@
 // Times in the reader's zone and language. The server knows the zone from the
 // second page on.
-const language = document.documentElement.lang;
+const page = document.documentElement.lang;
+const language = navigator.languages.find((l) => l.split("-")[0] === page) ?? page; // British English has other times than American
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(language, { day: "numeric", month: "short" });
 const both = new Intl.DateTimeFormat(language, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
