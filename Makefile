@@ -116,7 +116,7 @@ cc:
 
 .PHONY: pictures
 pictures: go postgres browser bin/axe.min.js ## take the pictures of the pages in docs/pages
-	PARLEY_SHOTS='$(CURDIR)/docs/pages' go test -count=1 -run '^Test(Pages|Phones|ChannelsPages|TemplatesPages|UsersPages|TokensPage|WebhooksPage)$$' ./cmd/parley
+	PARLEY_SHOTS='$(CURDIR)/docs/pages' go test -count=1 -run '^Test(Pages|Phones|ClientPanel|PickAClient|ChannelsPages|TemplatesPages|UsersPages|TokensPage|WebhooksPage)$$' ./cmd/parley
 
 # Agents' pages are driven in a real browser.
 .PHONY: browser

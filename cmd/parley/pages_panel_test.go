@@ -28,7 +28,7 @@ func TestClientPanel(t *testing.T) {
 	)
 	inBothThemes(t, ctx, "client panel")
 	do(t, ctx,
-		emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.WaitNotVisible(`main#thread`, chromedp.ByQuery), shot("panel-phone"),
+		emulation.SetDeviceMetricsOverride(390, 844, 2, true), chromedp.WaitNotVisible(`.composer`, chromedp.ByQuery), shot("panel-phone"),
 		emulation.ClearDeviceMetricsOverride(),
 		// What is wrong is said where it is.
 		click(`[data-edit] summary`), chromedp.SetValue(`.panel [name=date_of_birth]`, "2999-01-01", chromedp.ByQuery), click(`[data-edit] button`),

@@ -49,6 +49,9 @@ func browser(t *testing.T) context.Context {
 		// Root, in containers; the pages are ours.
 		chromedp.NoSandbox,
 	)
+	if os.Getenv("PARLEY_SHOTS") != "" { // pictures are of a desktop with a mouse
+		opts = append(opts, chromedp.Flag("blink-settings", "primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4"))
+	}
 	ctx, cancel := chromedp.NewExecAllocator(t.Context(), opts...)
 	t.Cleanup(cancel)
 	return tab(t, ctx)
@@ -223,21 +226,24 @@ func accessible(t *testing.T, ctx context.Context, name string) {
 	for _, v := range found {
 		t.Errorf("%s: %s", name, v)
 	}
+	t.Logf("axe: %s: %d violations", name, len(found))
 }
 
-// inBothThemes looks at the page in light and dark.
+// inBothThemes looks at the page in light and dark, on a desktop and on a phone. Its
+// lines in the log are what docs/performance.md counts.
 func inBothThemes(t *testing.T, ctx context.Context, name string) {
 	t.Helper()
-	for _, on := range []bool{false, true} {
-		// The change of colours is over at once.
-		do(t, ctx, dark(on), chromedp.Evaluate(`document.getAnimations().forEach((a) => a.finish())`, nil))
-		scheme := name + ", light"
-		if on {
-			scheme = name + ", dark"
+	for size, sized := range map[string]chromedp.Action{
+		"desktop": emulation.ClearDeviceMetricsOverride(),
+		"phone":   emulation.SetDeviceMetricsOverride(390, 844, 2, true),
+	} {
+		for theme, on := range map[string]bool{"light": false, "dark": true} {
+			// The change of colours is over at once.
+			do(t, ctx, sized, dark(on), chromedp.Evaluate(`document.getAnimations().forEach((a) => a.finish())`, nil))
+			accessible(t, ctx, fmt.Sprintf("%s, %s, %s", name, size, theme))
 		}
-		accessible(t, ctx, scheme)
 	}
-	do(t, ctx, dark(false))
+	do(t, ctx, emulation.ClearDeviceMetricsOverride(), dark(false))
 }
 
 // office is a server with pages and an agent who may log in.
@@ -297,6 +303,9 @@ func (o *office) logIn(t *testing.T, ctx context.Context) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	o, ctx := openOffice(t), browser(t)
+	if os.Getenv("PARLEY_SHOTS") != "" {
+		o.furnish(t)
+	}
 	anna := o.telegram.Person("Anna")
 	if _, err := anna.Say("Do you ship to Norway? https://example.com/ships <b>bold</b>"); err != nil {
 		t.Fatal(err)
@@ -329,10 +338,44 @@ func TestPages(t *testing.T) {
 	do(t, ctx,
 		shows(".rows li:first-child .name", "Bo"),
 		dark(true), shot("thread-dark"), dark(false),
-		emulation.SetDeviceMetricsOverride(390, 844, 2, true), shot("thread-phone"),
+		emulation.SetDeviceMetricsOverride(390, 844, 2, true), emulation.SetTouchEmulationEnabled(true), shot("thread-phone"),
 		chromedp.Navigate(o.Pages+"/inbox"), shows(".rows .name", "Bo"), shot("inbox-phone"),
-		emulation.ClearDeviceMetricsOverride(),
+		emulation.ClearDeviceMetricsOverride(), emulation.SetTouchEmulationEnabled(false),
 	)
+}
+
+// furnish fills the office with what a picture should show.
+func (o *office) furnish(t *testing.T) {
+	t.Helper()
+	by, tenant := inbox.Actor{Kind: inbox.Operator}, o.tenant(t)
+	labels := make(map[string]int64)
+	for name, colour := range map[string]string{"Order": "#2f6fde", "Wholesale": "#b04ad8", "Urgent": "#d8402c"} {
+		l, err := o.Desk.Store.AddLabel(t.Context(), tenant, by, name, colour, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		labels[name] = l.ID
+	}
+	for i, c := range []struct{ first, last, says, label string }{
+		{"Dev", "Patel", "Two hundred of the small ones, please. What would that be?", "Wholesale"},
+		{"נועה", "לוי", "שלום, מתי אתם פתוחים בשישי?", ""},
+		{"Carla", "Ruiz", "The second parcel has not arrived yet.", "Urgent"},
+		{"Maja", "Lind", "Thank you, that was quick!", "Order"},
+	} {
+		who := o.telegram.AddPerson(fmt.Sprint("client", i), sandbox.PersonOptions{FirstName: c.first, LastName: c.last})
+		if _, err := who.Say(c.says); err != nil {
+			t.Fatal(err)
+		}
+		if err := await(t.Context(), o.dir, fact("received", c.says)); err != nil {
+			t.Fatal(err)
+		}
+		if c.label == "" {
+			continue
+		}
+		if _, err := o.Desk.Store.LabelChat(t.Context(), tenant, by, int64(i+1), labels[c.label], true); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // TestPagesAreAccessible looks at each page in both themes.
