@@ -64,10 +64,9 @@ func (b *rebinding) answers(q dnsmessage.Question) []dnsmessage.Resource {
 	b.mu.Unlock()
 	v4 := []string{"127.0.0.1", "127.8.8.8", "0.0.0.0"}
 	v6 := []string{"::1", "::ffff:127.0.0.1", "::"}
-	switch {
-	case n == 0:
+	if n == 0 {
 		v4, v6 = []string{"1.1.1.1"}, []string{"2606:4700::1111"} // looked at, never dialled
-	default:
+	} else {
 		b.later.Add(1)
 	}
 	head := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class} // to be kept for 0 s
@@ -113,11 +112,11 @@ func (w *attackWorld) rebind(ctx context.Context, n int, a *attempts) error {
 	dialer := w.guard()
 	dialer.Resolver = w.names.resolver()
 	client := http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, DisableKeepAlives: true}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+":"+w.canary[kindRebind].port+"/secret", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+":"+w.canary[kindRebind].port+"/secret", nil) //nolint:gosec // that is what is tried
 	if err != nil {
 		return err
 	}
-	res, err := client.Do(req)
+	res, err := client.Do(req) //nolint:gosec // likewise
 	if err != nil {
 		a.tell(false, 0, err.Error())
 		return nil
