@@ -34,15 +34,14 @@ func (s *server) watchKeys(ctx context.Context) {
 	id, report := rand.Text(), jetstream.KeyReport{Process: ownerName(), Roles: s.cfg.Roles}
 	var told, forgot time.Time
 	tell := func(ctx context.Context) {
-		var err error
-		opens := s.keys.IDs()
-		if report.Seals != "" && report.Seals != opens[0] {
-			before := report
-			before.Ended = true
-			err = s.bus.PutKeyReport(ctx, id, before)
+		before := report
+		report.Opens = s.keys.IDs()
+		report.Seals = report.Opens[0]
+		err := s.bus.PutKeyReport(ctx, id, report)
+		if before.Seals != "" && before.Seals != report.Seals {
+			before.Ended = true // afterwards: at no time this process is not heard of
+			err = errors.Join(err, s.bus.PutKeyReport(ctx, id, before))
 		}
-		report.Seals, report.Opens = opens[0], opens
-		err = errors.Join(err, s.bus.PutKeyReport(ctx, id, report))
 		if err == nil && time.Since(forgot) > time.Hour {
 			forgot = time.Now()
 			err = s.bus.ForgetKeyReports(ctx, keyLinks)
