@@ -58,7 +58,7 @@ func (a *api) webhooks(h huma.API) {
 		OperationID: "add-webhook", Method: http.MethodPost, Path: "/api/v1/webhooks", Summary: "Tell another system what happens",
 		Description: "From now on each fact is posted as a CloudEvent, signed by the Standard Webhooks scheme, and tried again for three days " +
 			"until it is answered with 2xx. A repeated post bears the same webhook-id. Order is not kept. Redirects are not followed, and " +
-			"addresses that are not public are refused. Nothing accepted for three days, or 410, disables the webhook.",
+			"addresses that are not public are refused. A delivery that was refused for three days while nothing else was accepted for two, or 410, disables the webhook.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *addWebhook) (MadeWebhook, error) {
 		tenant, err := a.tenant(ctx, in.ForTenant)
