@@ -181,7 +181,7 @@ var followers = []string{
 	"parley_scheduled_user", "parley_scheduled_files_scheduled",
 	"parley_autoreplies_client", "parley_hours_channel",
 	"parley_alert_settings_user", "parley_alert_bots_channel", "parley_presence_user", "parley_alerts_user", "parley_alerts_chat",
-	"parley_invitations_maker",
+	"parley_invitations_maker", "parley_resumables_user", "parley_resumable_parts_of",
 	"parley_team_members_team", "parley_team_members_user", "parley_chat_labels_chat", "parley_chat_labels_label",
 	"parley_notes_chat", "parley_notes_user", "parley_drafts_chat", "parley_drafts_user", "parley_drafts_channel",
 	"parley_drafts_reply_to",

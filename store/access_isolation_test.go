@@ -29,6 +29,7 @@ type foreign struct {
 	template, scheduled                 int64
 	user, quarantined                   int64
 	session, token, invitation, webhook string
+	resumable                           string
 	hash                                store.SecretHash
 	email                               string
 	team, label, note                   int64
@@ -274,6 +275,28 @@ func reaches() map[string]func(f *foreign) {
 		"HasUpload": func(f *foreign) {
 			has, err := f.db.HasUpload(f.Context(), f.tenant, f.hash)
 			f.none("HasUpload", count(has), err)
+		},
+		"CreateResumable": func(f *foreign) {
+			if _, err := f.db.CreateResumable(f.Context(), f.tenant, f.user, store.NewResumable{Name: "f", Size: 10}); err == nil {
+				f.Error("CreateResumable begins an upload of another tenant's user")
+			}
+		},
+		"Resumable": func(f *foreign) {
+			_, parts, err := f.db.Resumable(f.Context(), f.tenant, f.user, f.resumable)
+			f.none("Resumable", len(parts), err)
+			f.missing("Resumable", err)
+		},
+		"AddPart": func(f *foreign) {
+			_, err := f.db.AddPart(f.Context(), f.tenant, f.user, f.resumable, 0, 1, store.NewPartKey(f.tenant))
+			f.missing("AddPart", err)
+		},
+		"FinishResumable": func(f *foreign) {
+			_, err := f.db.FinishResumable(f.Context(), f.tenant, f.user, f.resumable, 0, f.upload)
+			f.missing("FinishResumable", err)
+		},
+		"CancelResumable": func(f *foreign) {
+			_, err := f.db.CancelResumable(f.Context(), f.tenant, f.user, f.resumable)
+			f.missing("CancelResumable", err)
 		},
 		"CreateUpload": func(f *foreign) {
 			// Without bytes of its own: those of the same file, which only the other has.
@@ -752,6 +775,9 @@ func newForeign(t *testing.T) (*foreign, string) {
 	up, err := f.db.CreateUpload(t.Context(), w.a, store.NewUpload{BlobKey: store.NewMediaKey(w.a), Name: "f", MIME: "text/plain", Size: 1, SHA256: f.hash})
 	must(err)
 	f.upload = up.ID
+	unfinished, err := f.db.CreateResumable(t.Context(), w.a, f.user, store.NewResumable{Name: "f", Size: 10})
+	must(err)
+	f.resumable = unfinished.ID
 	ch, err := f.db.CreateChannel(t.Context(), events.Channel{
 		ID: events.ChannelID(uuid.NewString()), Tenant: w.a, Transport: events.Telegram, Name: "Shop", Mode: events.Polling, WebhookPath: strings.Repeat("w", 40), Sealed: []byte("s"),
 	}, "", "key")

@@ -69,6 +69,7 @@ func (db *DB) UnusedBlobs(ctx context.Context, keys []string) (unused []string, 
 			SELECT k FROM unnest($1::text[]) AS k
 			 WHERE NOT EXISTS (SELECT FROM core_uploads u WHERE u.blob_key = k)
 			   AND NOT EXISTS (SELECT FROM core_uploads u WHERE u.thumbnail_key = k)
+			   AND NOT EXISTS (SELECT FROM parley_resumable_parts r WHERE r.blob_key = k)
 			   AND NOT EXISTS (SELECT FROM parley_payloads p WHERE p.blob_key = k)
 			   AND (NOT starts_with(k, 'raw/') OR (
 			           NOT EXISTS (SELECT FROM parley_ignored i WHERE i.event->>'raw_ref' = k)

@@ -79,6 +79,7 @@ func removeTenant(ctx context.Context, tx pgx.Tx, tenant events.TenantID) (r Ten
 	rows, _ = tx.Query(ctx, `SELECT DISTINCT key FROM (
 		SELECT blob_key FROM core_uploads WHERE tenant_id = $1
 		UNION ALL SELECT thumbnail_key FROM core_uploads WHERE tenant_id = $1
+		UNION ALL SELECT blob_key FROM parley_resumable_parts WHERE tenant_id = $1
 		UNION ALL SELECT blob_key FROM parley_payloads WHERE tenant_id = $1) k (key) WHERE key <> ''`, string(tenant))
 	if r.Blobs, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
 		return r, err

@@ -23,6 +23,9 @@ func (w *publicWorld) fill(op *huma.Operation, tw *tenantWorld) string {
 	if strings.Contains(op.Path, "/invitations/") {
 		id = tw.invitation
 	}
+	if strings.Contains(op.Path, "/resumable-uploads/") {
+		id = tw.resumable
+	}
 	path := strings.NewReplacer(
 		"{chat}", fmt.Sprint(tw.chat), "{message}", fmt.Sprint(tw.message), "{upload}", fmt.Sprint(tw.upload),
 		"{channel}", string(tw.channel.ID), "{user}", fmt.Sprint(tw.owner.ID), "{id}", id,
@@ -73,6 +76,7 @@ var valid = map[string]string{
 	"invite":                `{"email":"spy@example.com","role":"agent"}`,
 	"add-token":             `{"name":"spy","role":"agent","scopes":["chats:read"]}`,
 	"upload":                `some bytes`,
+	"continue-resumable":    `bytes`,
 	"import-clients":        "first_name,email\nSpy,spy@example.com\n",
 	"add-template":          `{"name":"Other","text":"Hello {{first_name|there}}"}`,
 	"change-template":       `{"text":"changed"}`,
@@ -97,6 +101,14 @@ var asked = map[string]func(tw *tenantWorld) string{
 	"search-messages": func(tw *tenantWorld) string { return "?q=" + url.QueryEscape(tw.plainText) },
 	"search-clients":  func(*tenantWorld) string { return "?q=client" },
 	"stream":          func(tw *tenantWorld) string { return fmt.Sprintf("?after=0&chat=%d", tw.chat) },
+}
+
+// headers are what some requests need to be valid.
+var headers = map[string][]string{
+	"create-resumable":   {"Tus-Resumable", "1.0.0", "Upload-Length", "10"},
+	"show-resumable":     {"Tus-Resumable", "1.0.0"},
+	"cancel-resumable":   {"Tus-Resumable", "1.0.0"},
+	"continue-resumable": {"Tus-Resumable", "1.0.0", "Upload-Offset", "0", "Content-Type", "application/offset+octet-stream"},
 }
 
 // readings are all that a tenant's owner can read.
@@ -147,7 +159,7 @@ func TestNoTenantSeesAnother(t *testing.T) {
 		for _, path := range []string{w.fill(op, w.a), w.fill(op, w.b)} {
 			for _, tenant := range []string{string(w.a.tenant.ID), "Acme"} {
 				tried++
-				if res := w.send(w.b.session, op.Method, path+query, valid[id], "Parley-Tenant", tenant); res.StatusCode != 404 {
+				if res := w.send(w.b.session, op.Method, path+query, valid[id], append([]string{"Parley-Tenant", tenant}, headers[id]...)...); res.StatusCode != 404 {
 					t.Errorf("%s for tenant %s: %d %s", id, tenant, res.StatusCode, res.body)
 				}
 			}
@@ -156,14 +168,14 @@ func TestNoTenantSeesAnother(t *testing.T) {
 			tried++
 			path := w.fill(op, w.a)
 			// With a key, or what is made by the session could not be made by the token.
-			res := w.send(who, op.Method, path+query, valid[id], "Idempotency-Key", id)
+			res := w.send(who, op.Method, path+query, valid[id], append([]string{"Idempotency-Key", id}, headers[id]...)...)
 			switch {
 			case who == w.b.tokenSecret && res.StatusCode == 403: // not of its scopes
 			case who == w.b.tokenSecret && id == "start-chat" && res.StatusCode == 409: // the key is of what another user wrote
 			case names && res.StatusCode != 404:
 				t.Errorf("%s with another tenant's ids: %d %s", id, res.StatusCode, res.body)
 			case names:
-				missing := w.send(who, op.Method, missing(op), valid[id])
+				missing := w.send(who, op.Method, missing(op), valid[id], headers[id]...)
 				if generic(missing.body) != generic(res.body) || missing.StatusCode != 404 {
 					t.Errorf("%s tells another's from nobody's: %s and %s", id, res.body, missing.body)
 				}

@@ -73,7 +73,7 @@ func TestNobodyIsLetInWithoutCredentials(t *testing.T) {
 		} {
 			// The tenant's name lets nobody in.
 			res := w.send(who, op.Method, path, "", "Parley-Tenant", string(other.ID))
-			if res.StatusCode != 401 || !strings.Contains(res.body, `"unauthorized"`) || res.Header.Get("WWW-Authenticate") == "" {
+			if res.StatusCode != 401 || op.Method != http.MethodHead && !strings.Contains(res.body, `"unauthorized"`) || res.Header.Get("WWW-Authenticate") == "" {
 				t.Errorf("%s with %s: %d %s", id, what, res.StatusCode, res.body)
 			}
 		}

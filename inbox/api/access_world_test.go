@@ -52,7 +52,7 @@ type tenantWorld struct {
 	chat, message, upload, delivery, client, template, scheduled int64
 	webhook                                                      string
 	block                                                        int64
-	invitation, token, tokenSecret, plainText                    string
+	invitation, token, tokenSecret, plainText, resumable         string
 	label, team, note, contact, quarantined                      int64
 }
 
@@ -182,6 +182,9 @@ func (w *publicWorld) tenant(name string) *tenantWorld {
 	up, err := w.desk.Upload(ctx, tw.tenant.ID, "", "secret.txt", "text/plain", strings.NewReader(tw.plainText))
 	must(err)
 	tw.upload = up.ID
+	unfinished, err := w.desk.BeginUpload(ctx, tw.tenant.ID, tw.owner.ID, store.NewResumable{Name: tw.plainText, Size: 10})
+	must(err)
+	tw.resumable = unfinished.ID
 	var reply inbox.Message
 	w.ask(tw.session, "POST", fmt.Sprintf("/api/v1/chats/%d/messages", tw.chat), `{"text":"Hello.","seen":1}`, 201, &reply)
 	tw.delivery = reply.Delivery.ID

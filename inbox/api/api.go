@@ -112,6 +112,7 @@ func Describe(mux *http.ServeMux, o Options) *huma.OpenAPI {
 	a.starts(h)
 	a.hours(h)
 	a.attachments(h)
+	a.resumables(h)
 	a.deliveries(h)
 	a.actions(h)
 	a.quarantined(h)

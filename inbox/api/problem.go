@@ -122,6 +122,10 @@ func (a *api) problem(ctx context.Context, op string, err error) error {
 		p.Code, p.Data = e.Code, e.Detail
 		return p
 	}
+	var p *Problem
+	if errors.As(err, &p) {
+		return p // of a protocol that says which status
+	}
 	a.log.ErrorContext(ctx, "request failed", "operation", op, "error", err)
 	if what := desk.Unreachable(err); what != "" {
 		return problem(http.StatusServiceUnavailable, what+" cannot be reached.", "Try again; the server reconnects by itself.")

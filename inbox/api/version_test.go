@@ -166,7 +166,8 @@ func TestCreatesTakeKeysAndChangesVersions(t *testing.T) {
 		"set-chat-status": "seen refuses it when the client has written since", "assign-chat": "free refuses to take it from somebody else",
 		"set-alert-bot": "one choice, and the last one counts", "set-desk-settings": "one number, and the last one counts",
 		"set-alerts": "one's own, in one piece", "set-my-alerts": "likewise", "put-draft": "likewise",
-		"label-chat": "a label is there or not", "confirm-second-factor": "the code is of the secret that it confirms",
+		"continue-resumable": "Upload-Offset says what it goes on from, and refuses it when more has arrived",
+		"label-chat":         "a label is there or not", "confirm-second-factor": "the code is of the secret that it confirms",
 	}
 	all := operations()
 	for id := range keyless {

@@ -48,16 +48,13 @@ func (l *Library) Upload(ctx context.Context, tenant events.TenantID, key, name,
 	s, err := spool(ctx, l.opts.TempDir, r, l.opts.MaxBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return inbox.Upload{}, &inbox.Error{
-			Code: inbox.Invalid, Message: fmt.Sprintf("The file is larger than %s.", inWords(l.opts.MaxBytes)),
-			Hint: "Send a smaller one, or a link.",
-		}
+		return inbox.Upload{}, l.tooLarge()
 	case err != nil:
 		return inbox.Upload{}, fmt.Errorf("receiving a file: %w", err)
 	}
 	defer func() { _ = s.Close() }()
 	if s.size == 0 {
-		return inbox.Upload{}, &inbox.Error{Code: inbox.Invalid, Message: "The file is empty.", Hint: "Send one with something in it."}
+		return inbox.Upload{}, emptyFile()
 	}
 	err = l.keep(ctx, tenant, s, name, declared, nil, func(u store.NewUpload) error {
 		u.Key = key
@@ -65,6 +62,17 @@ func (l *Library) Upload(ctx context.Context, tenant events.TenantID, key, name,
 		return err
 	})
 	return up, err
+}
+
+func (l *Library) tooLarge() error {
+	return &inbox.Error{
+		Code: inbox.Invalid, Message: fmt.Sprintf("The file is larger than %s.", inWords(l.opts.MaxBytes)),
+		Hint: "Send a smaller one, or a link.",
+	}
+}
+
+func emptyFile() error {
+	return &inbox.Error{Code: inbox.Invalid, Message: "The file is empty.", Hint: "Send one with something in it."}
 }
 
 // keep makes a file's bytes durable and then has its row written. The same bytes

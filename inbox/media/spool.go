@@ -33,19 +33,15 @@ type spooled struct {
 // with errStalled when nothing comes for as long as stall, after cancelling ctx's
 // child, on which r depends.
 func spool(ctx context.Context, dir string, r io.Reader, limit int64) (_ *spooled, err error) {
-	f, err := os.CreateTemp(dir, "parley-file-*")
+	f, err := temporary(dir)
 	if err != nil {
-		return nil, fmt.Errorf("temporary file: %w", err)
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close()
 		}
 	}()
-	// From here on nothing is left behind, whatever happens.
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("temporary file: %w", err)
-	}
 	hash := sha256.New()
 	s := &spooled{File: f}
 	s.size, err = io.Copy(io.MultiWriter(f, hash), io.LimitReader(r, limit+1))
@@ -69,6 +65,19 @@ func spool(ctx context.Context, dir string, r io.Reader, limit int64) (_ *spoole
 	s.mime = kind.String()
 	_, err = f.Seek(0, io.SeekStart)
 	return s, err
+}
+
+// temporary is a file without a name: nothing is left behind, whatever happens.
+func temporary(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "parley-file-*")
+	if err != nil {
+		return nil, fmt.Errorf("temporary file: %w", err)
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("temporary file: %w", err)
+	}
+	return f, nil
 }
 
 // patient cancels its source's context when that yields nothing for too long.

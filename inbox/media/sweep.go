@@ -35,7 +35,7 @@ func (f *Fetcher) sweep(ctx context.Context) {
 	}
 }
 
-// Sweep removes uploads that no message has, then blobs that no row names. Rows
+// Sweep removes uploads that no message has or that were never finished, then blobs that no row names. Rows
 // go first, so that a crash leaves a blob too many and never a row without one.
 func (f *Fetcher) Sweep(ctx context.Context) error {
 	uploads, err := f.opts.DB.SweepUploads(ctx, f.opts.KeepUnused)
@@ -43,7 +43,12 @@ func (f *Fetcher) Sweep(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for prefix, age := range map[string]time.Duration{store.MediaPrefix: f.opts.KeepUnused, rawPrefix: f.opts.KeepPayloads} {
+	unfinished, err := f.opts.DB.SweepResumables(ctx)
+	f.metrics.removed.WithLabelValues("unfinished").Add(float64(unfinished))
+	if err != nil {
+		return err
+	}
+	for prefix, age := range map[string]time.Duration{store.MediaPrefix: f.opts.KeepUnused, store.PartPrefix: f.opts.KeepUnused, rawPrefix: f.opts.KeepPayloads} {
 		blobs, err := f.opts.DB.SweepBlobs(ctx, f.opts.Library.opts.Blobs, prefix, age)
 		f.metrics.removed.WithLabelValues("blob").Add(float64(blobs))
 		if err != nil {
@@ -87,7 +92,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: name("fetched_bytes_total"), Help: "Bytes of clients' files that were stored.",
 		}, []string{"transport"}),
 		removed: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name("removed_total"), Help: "Uploads and blobs removed because no message has them.",
+			Name: name("removed_total"), Help: "Uploads and blobs removed because no message has them, and uploads that were never finished.",
 		}, []string{"what"}),
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: name("fetch_duration_seconds"), Help: "How long a try to fetch a file took.",
