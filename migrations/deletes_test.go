@@ -109,6 +109,9 @@ func (d *deletions) user(as who, c check) {
 	d.s.t.Helper()
 	expected := maps.Clone(d.whole)
 	expected["core_users"]--
+	// What they have not finished sending goes with them.
+	expected["parley_resumables"]--
+	expected["parley_resumable_parts"]--
 	d.try(as, func() { c(expected) }, "DELETE FROM core_users WHERE id = $1", d.w.user)
 }
 

@@ -47,6 +47,8 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 		VALUES ($1, 'edit', 'waiting', '{}', gen_random_uuid(), now(), 2, $2)`, w.channel, w.streamSeq())
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
 	s.seedAccess(w)
+	s.exec(`WITH u AS (INSERT INTO parley_resumables (user_id, size, received, expires_at) VALUES ($1, 9, 4, now()) RETURNING id)
+		INSERT INTO parley_resumable_parts (resumable_id, start, blob_key) SELECT id, 0, 'parts/a' FROM u`, w.user)
 	seedWebhook(s)
 	seedNewcomers(s, w)
 	seedComposing(s, w)
@@ -180,6 +182,8 @@ var mayPointNowhere = map[string]string{
 	"parley_facts.chat_id":   "likewise; 0 for what concerns no chat",
 
 	"parley_webhook_deliveries.chat_id": "0 for what concerns no chat; the others go with it",
+
+	"parley_resumables.upload_id": "what nobody sends is removed before it is forgotten how it came",
 
 	"parley_erased.client_id":           "who is not there any more",
 	"parley_merged_messages.message_id": "where a message was; one that retention removed stays away when the merge is taken back",

@@ -100,7 +100,7 @@ func TestEveryChangeIsNoted(t *testing.T) {
 	t.Parallel()
 	silent := map[string]string{
 		"show-typing": "stores nothing",
-		"read-chat":   "what an agent has looked at", "upload": "the reply that carries it is noted", "create-resumable": "likewise", "continue-resumable": "likewise", "cancel-resumable": "of what is not there yet, and one's own", "check-channel": "changes nothing of the tenant's",
+		"read-chat":   "what an agent has looked at", "upload": "the reply that carries it is noted", "create-resumable": "likewise", "describe-resumables": "reads", "show-resumable": "reads", "continue-resumable": "likewise", "cancel-resumable": "of what is not there yet, and one's own", "check-channel": "changes nothing of the tenant's",
 		"reconcile-channel": "only asks for what happens by itself",
 		"log-in":            "session.start", "log-out": "session.end", "accept-invitation": "user.join", "begin-second-factor": "stores nothing",
 		"confirm-second-factor": "user.second_factor", "change-user": "user.role, user.disable", "reset-user": "invitation.add", "invite": "invitation.add",

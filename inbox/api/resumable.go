@@ -24,21 +24,21 @@ const (
 	resumablePath = "/api/v1/resumable-uploads"
 )
 
-// forTus is what requests of the protocol have in common. What they lack is told
+// ForTus is what requests of the protocol have in common. What they lack is told
 // by the handlers, once it is known whose upload it is.
-type forTus struct {
+type ForTus struct {
 	ForTenant
 	Version string `header:"Tus-Resumable" doc:"1.0.0, the version of the tus protocol."`
 }
 
 // Resolve implements huma.Resolver: every answer says the version, a refusal too.
-func (in *forTus) Resolve(ctx huma.Context) []error {
+func (in *ForTus) Resolve(ctx huma.Context) []error {
 	ctx.SetHeader("Tus-Resumable", tusVersion)
 	ctx.SetHeader("Tus-Version", tusVersion)
 	return nil
 }
 
-func (in *forTus) speaks() error {
+func (in *ForTus) speaks() error {
 	if in.Version != tusVersion {
 		return problem(http.StatusPreconditionFailed, fmt.Sprintf("Tus-Resumable is %q.", in.Version), "Send Tus-Resumable: "+tusVersion+", the version that is spoken here.")
 	}
@@ -47,7 +47,7 @@ func (in *forTus) speaks() error {
 
 // ResumableRef names an upload that arrives in pieces.
 type ResumableRef struct {
-	forTus
+	ForTus
 	ID string `path:"id" maxLength:"64" doc:"The unfinished upload's id, the end of its Location."`
 }
 
@@ -70,7 +70,7 @@ func answerOf(r inbox.Resumable) *tusAnswer {
 }
 
 func (a *api) resumables(h huma.API) {
-	type options struct{ forTus }
+	type options struct{ ForTus }
 	type described struct {
 		Extension string `header:"Tus-Extension"`
 		MaxSize   string `header:"Tus-Max-Size" doc:"The largest file in bytes."`
@@ -85,7 +85,7 @@ func (a *api) resumables(h huma.API) {
 		return &described{Extension: tusExtensions, MaxSize: strconv.FormatInt(a.Desk.MaxUpload(), 10)}, nil
 	})
 	type begin struct {
-		forTus
+		ForTus
 		ForKey
 		Length   string `header:"Upload-Length" doc:"The whole file's size in bytes."`
 		Metadata string `header:"Upload-Metadata" doc:"filename and filetype, each with its value in base64, separated by a comma."`
@@ -96,7 +96,7 @@ func (a *api) resumables(h huma.API) {
 			"What nobody goes on with for a day is removed.",
 		DefaultStatus: http.StatusCreated,
 	}, func(ctx context.Context, in *begin) (*tusAnswer, error) {
-		r, err := a.beginUpload(ctx, &in.forTus, in.Length, store.NewResumable{Metadata: in.Metadata, Key: in.Key})
+		r, err := a.beginUpload(ctx, &in.ForTus, in.Length, store.NewResumable{Metadata: in.Metadata, Key: in.Key})
 		if err != nil {
 			return nil, a.problem(ctx, "create-resumable", err)
 		}
@@ -161,10 +161,10 @@ func (in *pieceBody) Resolve(ctx huma.Context) []error {
 	// Not every server can; then its own limit holds.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(uploadTime))
 	in.length, in.body = r.ContentLength, ctx.BodyReader()
-	return in.forTus.Resolve(ctx)
+	return in.ForTus.Resolve(ctx)
 }
 
-func (a *api) beginUpload(ctx context.Context, in *forTus, length string, n store.NewResumable) (r inbox.Resumable, err error) {
+func (a *api) beginUpload(ctx context.Context, in *ForTus, length string, n store.NewResumable) (r inbox.Resumable, err error) {
 	tenant, err := a.tenant(ctx, in.ForTenant)
 	if err != nil {
 		return r, err

@@ -47,7 +47,7 @@ func fileOf(pairs map[string]string) (name, kind string) {
 		}
 	}
 	for _, key := range []string{"filetype", "type"} {
-		if plain, params, err := mime.ParseMediaType(pairs[key]); err == nil && kind == "" && len(pairs[key]) <= 255 {
+		if plain, params, err := mime.ParseMediaType(pairs[key]); err == nil && kind == "" && strings.Contains(plain, "/") && len(pairs[key]) <= 255 {
 			kind = mime.FormatMediaType(plain, params)
 		}
 	}
