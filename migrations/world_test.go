@@ -48,7 +48,7 @@ func seedTenant(s *session, tenant string) *tenantWorld {
 	s.exec("INSERT INTO parley_facts (noun, verb, data) VALUES ('tenant', 'created', '{}')")
 	s.seedAccess(w)
 	s.exec(`WITH u AS (INSERT INTO parley_resumables (user_id, size, received, expires_at) VALUES ($1, 9, 4, now()) RETURNING id)
-		INSERT INTO parley_resumable_parts (resumable_id, start, blob_key) SELECT id, 0, 'parts/a' FROM u`, w.user)
+		INSERT INTO parley_resumable_parts (resumable_id, start, blob_key) SELECT id, $1, 'parts/a' FROM u`, w.user)
 	seedWebhook(s)
 	seedNewcomers(s, w)
 	seedComposing(s, w)

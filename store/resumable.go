@@ -18,9 +18,9 @@ import (
 const (
 	// PartPrefix begins the keys of what has arrived of files; the tenant follows.
 	PartPrefix = "parts/"
-	// MaxUnfinished is how many unfinished uploads a tenant may have at once, and
-	// MaxUnfinishedBytes how large they may become together.
-	MaxUnfinished      = 100
+	// MaxUnfinished is how many unfinished uploads a tenant may have at once.
+	MaxUnfinished = 100
+	// MaxUnfinishedBytes is how large those may become together.
 	MaxUnfinishedBytes = 10 << 30
 	// maxParts bounds the rows and blobs that tiny pieces make.
 	maxParts = 2000
