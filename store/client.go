@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,7 +102,7 @@ func (db *DB) AddClient(ctx context.Context, tenant events.TenantID, by inbox.Ac
 				return err
 			}
 			c, err = clientByID(ctx, tx, id)
-			if err == nil && (c.FirstName != text(n.FirstName) || c.LastName != text(n.LastName)) {
+			if err == nil && !n.made(c, contacts) {
 				err = keyReused()
 			}
 			return err
@@ -135,6 +136,24 @@ func (n ClientChange) values() []any {
 		list = append(list, text(p))
 	}
 	return list
+}
+
+// made reports whether a client may be what an earlier try made of n. What somebody
+// has changed since says nothing.
+func (n ClientChange) made(c inbox.ClientCard, contacts []NewContact) bool {
+	if c.UpdatedAt.After(c.CreatedAt) {
+		return true
+	}
+	is := []any{c.FirstName, c.LastName, c.MiddleName, c.Phone, c.Email, c.Address, c.DateOfBirth, c.Gender, c.PIN, c.Comments}
+	if !slices.Equal(n.values(), is) {
+		return false
+	}
+	for _, asked := range contacts {
+		if !slices.ContainsFunc(c.Contacts, func(has inbox.ClientContact) bool { return has.Type == asked.Type && has.Value == asked.Value }) {
+			return false
+		}
+	}
+	return true
 }
 
 func text(p *string) string {

@@ -32,6 +32,17 @@ func TestClients(t *testing.T) {
 	if again, err := w.db.AddClient(ctx, w.tenant, byOperator, n, nil, "k"); err != nil || again.ID != ada.ID {
 		t.Fatal(again, err)
 	}
+	for what, other := range map[string]store.ClientChange{
+		"another address": {FirstName: n.FirstName, LastName: n.LastName, Phone: n.Phone, Email: n.Email, DateOfBirth: n.DateOfBirth, Address: new("elsewhere")},
+		"no phone":        {FirstName: n.FirstName, LastName: n.LastName, Email: n.Email, DateOfBirth: n.DateOfBirth, Address: n.Address},
+	} {
+		if _, err := w.db.AddClient(ctx, w.tenant, byOperator, other, nil, "k"); inbox.CodeOf(err) != inbox.Conflict {
+			t.Errorf("the key again with %s: %v", what, err)
+		}
+	}
+	if _, err := w.db.AddClient(ctx, w.tenant, byOperator, n, []store.NewContact{{Type: inbox.ContactTelegram, Value: "@bob"}}, "k"); inbox.CodeOf(err) != inbox.Conflict {
+		t.Errorf("the key again with another contact: %v", err)
+	}
 	_, err = w.db.AddClient(ctx, w.tenant, byOperator, store.ClientChange{FirstName: new("Bob")}, nil, "k")
 	wantCode(t, err, inbox.Conflict)
 	for _, other := range []store.ClientChange{{FirstName: new("Eve"), Phone: n.Phone}, {FirstName: new("Eve"), PIN: new(" 7 ")}} {
