@@ -180,11 +180,27 @@ func (e *erasing) identify(ctx context.Context, p *PendingErasure) error {
 	for _, id := range e.people {
 		e.hashes[string(buryIdentity(e.key, id))] = true
 	}
+	// Who has no name of these is known again by their row.
+	if err := e.rows(ctx); err != nil {
+		return err
+	}
 	for h := range e.hashes {
 		p.Todo.Identities = append(p.Todo.Identities, []byte(h))
 	}
 	p.Todo.Chats = e.chats
 	return nil
+}
+
+// rows collects the rows that the client was.
+func (e *erasing) rows(ctx context.Context) error {
+	rows, _ := e.tx.Query(ctx, "SELECT id, created_at FROM crm_clients WHERE id = ANY ($1::integer[])", e.clients)
+	var id int64
+	var created time.Time
+	_, err := pgx.ForEachRow(rows, []any{&id, &created}, func() error {
+		e.hashes[string(buryRow(e.key, id, created))] = true
+		return nil
+	})
+	return err
 }
 
 // sqlKeys are the provider's keys of a chat's messages: its own, those under which

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"strconv"
+	"time"
 
 	"parley/events"
 )
@@ -22,6 +23,12 @@ func bury(key []byte, words ...string) []byte {
 
 func buryMessage(key []byte, channel, chat, message string, part int16) []byte {
 	return bury(key, "message", channel, chat, message, strconv.Itoa(int(part)))
+}
+
+// buryRow is for a client's row, as a backup brings it back: numbers are used again
+// after a restore, but not with the time of another.
+func buryRow(key []byte, client int64, created time.Time) []byte {
+	return bury(key, "client", strconv.FormatInt(client, 10), strconv.FormatInt(created.UnixMicro(), 10))
 }
 
 // buryIdentity does not tell a proven address from one that is only claimed:

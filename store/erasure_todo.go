@@ -111,8 +111,8 @@ func (db *DB) EraseAgain(ctx context.Context, tenant events.TenantID, id string,
 	return nil
 }
 
-// clientsOfHashes finds clients by the hashes of their names. It reads all of the
-// tenant's.
+// clientsOfHashes finds clients by the hashes of their names and of their rows. It
+// reads all of the tenant's.
 func (db *DB) clientsOfHashes(ctx context.Context, tx pgx.Tx, tenant events.TenantID, at time.Time, hashes map[string]bool) ([]int64, error) {
 	rows, _ := tx.Query(ctx, `SELECT i.kind, i.value, c.id FROM parley_identities i JOIN crm_clients c ON c.id = i.client_id
 		WHERE i.tenant_id = $1 AND c.created_at <= $2 AND c.merged_into IS NULL`, string(tenant), at)
@@ -121,6 +121,16 @@ func (db *DB) clientsOfHashes(ctx context.Context, tx pgx.Tx, tenant events.Tena
 	var client int64
 	if _, err := pgx.ForEachRow(rows, []any{&id.Kind, &id.Value, &client}, func() error {
 		if hashes[string(buryIdentity(db.erasureKey, id))] {
+			found[client] = true
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	rows, _ = tx.Query(ctx, `SELECT id, created_at FROM crm_clients WHERE tenant_id = $1 AND created_at <= $2 AND merged_into IS NULL`, string(tenant), at)
+	var created time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&client, &created}, func() error {
+		if hashes[string(buryRow(db.erasureKey, client, created))] {
 			found[client] = true
 		}
 		return nil
