@@ -91,7 +91,7 @@ func pageGroups(doc *huma.OpenAPI, url string) (groups []pageGroup) {
 			groups = append(groups, pageGroup{Name: name})
 		}
 		g, item := &groups[len(groups)-1], doc.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+		for _, op := range []*huma.Operation{item.Options, item.Head, item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if op != nil {
 				g.Operations = append(g.Operations, describe(doc.Components.Schemas, op, url))
 			}
