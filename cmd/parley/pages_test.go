@@ -239,7 +239,8 @@ func inBothThemes(t *testing.T, ctx context.Context, name string) {
 		size chromedp.Action
 		dark bool
 	}{
-		{"desktop, light", desktop, false}, {"desktop, dark", desktop, true},
+		{"desktop, light", desktop, false},
+		{"desktop, dark", desktop, true},
 		{"phone, light", phone, false}, // the colours are the same there
 	} {
 		// The change of colours is over at once.
