@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -109,7 +108,7 @@ func (a *Act) validate() error {
 		switch {
 		case strings.TrimSpace(text) == "":
 			return &inbox.Error{Code: inbox.Invalid, Message: "The new text is empty.", Hint: "Write something."}
-		case len(text) > MaxReply, !utf8.ValidString(text), strings.ContainsRune(text, 0):
+		case len(text) > MaxReply, !isText(text):
 			return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("The new text is not text of at most %d bytes.", MaxReply)}
 		}
 		return nil
@@ -118,7 +117,7 @@ func (a *Act) validate() error {
 		return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("There are %d reactions; %d is the most.", len(a.Emoji), maxReactions)}
 	}
 	for _, e := range a.Emoji {
-		if e == "" || len(e) > maxEmoji || !utf8.ValidString(e) || strings.ContainsRune(e, 0) {
+		if e == "" || len(e) > maxEmoji || !isText(e) {
 			return &inbox.Error{Code: inbox.Invalid, Message: "A reaction is no emoji.", Hint: "Use one emoji each, or none to take reactions back."}
 		}
 	}

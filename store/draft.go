@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -49,7 +47,7 @@ func (db *DB) PutDraft(ctx context.Context, tenant events.TenantID, user int64, 
 	if err := errors.Join(validTenant(tenant), validChat(d.ChatID)); err != nil {
 		return err
 	}
-	if len(d.Text) > MaxReply || !utf8.ValidString(d.Text) || strings.ContainsRune(d.Text, 0) {
+	if len(d.Text) > MaxReply || !isText(d.Text) {
 		return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("A draft is UTF-8 text of at most %d bytes.", MaxReply)}
 	}
 	err := db.inTenant(ctx, tenant, func(tx pgx.Tx) error {

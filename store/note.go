@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -75,7 +74,7 @@ func validNote(text string) error {
 		return &inbox.Error{Code: inbox.Invalid, Message: "The note has no text.", Hint: "Write something."}
 	case len(text) > MaxNote:
 		return &inbox.Error{Code: inbox.Invalid, Message: fmt.Sprintf("The note has %d bytes; %d is the most.", len(text), MaxNote)}
-	case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+	case !isText(text):
 		return &inbox.Error{Code: inbox.Invalid, Message: "The note is not valid UTF-8 text."}
 	}
 	return nil

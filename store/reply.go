@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -135,7 +134,7 @@ func (r *Reply) validate() error {
 			Hint: "Send it in several replies.",
 		}
 	}
-	if !utf8.ValidString(r.Text) || strings.ContainsRune(r.Text, 0) {
+	if !isText(r.Text) {
 		return &inbox.Error{Code: inbox.Invalid, Message: "The reply is not valid UTF-8 text.", Hint: "Send text, not a file."}
 	}
 	if r.Channel != "" {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -34,7 +33,7 @@ type ReplyMail struct {
 func (m *ReplyMail) validate() error {
 	switch {
 	case m == nil:
-	case len(m.Subject) > maxSubject || !utf8.ValidString(m.Subject) || strings.ContainsAny(m.Subject, "\r\n\x00"):
+	case len(m.Subject) > maxSubject || !isText(m.Subject) || strings.ContainsAny(m.Subject, "\r\n"):
 		return &inbox.Error{
 			Code: inbox.Invalid, Message: fmt.Sprintf("The subject is not one line of at most %d bytes.", maxSubject), Hint: "Shorten it.",
 		}

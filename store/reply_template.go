@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"parley/events"
 	"parley/inbox"
@@ -24,10 +23,10 @@ func validTemplate(r *Reply) error {
 	usable := true
 	for name, value := range t.Variables {
 		size += len(name) + len(value)
-		usable = usable && name != "" && utf8.ValidString(name+value) && !strings.ContainsRune(name+value, 0)
+		usable = usable && name != "" && isText(name+value)
 	}
 	switch {
-	case strings.TrimSpace(t.ID) == "" || len(t.ID) > maxTemplateID || !utf8.ValidString(t.ID) || strings.ContainsRune(t.ID, 0):
+	case strings.TrimSpace(t.ID) == "" || len(t.ID) > maxTemplateID || !isText(t.ID):
 		return &inbox.Error{Code: inbox.Invalid, Message: "The template has no usable id.", Hint: "Give the provider's id of an approved template."}
 	case len(t.Variables) > maxTemplateVariables || size > maxTemplateBytes || !usable:
 		return &inbox.Error{

@@ -216,7 +216,7 @@ func validMessageTemplate(m *inbox.MessageTemplate) error {
 		return &inbox.Error{Code: inbox.Invalid, Message: message, Hint: hint}
 	}
 	switch {
-	case m.Name == "" || utf8.RuneCountInString(m.Name) > maxTemplateName || !utf8.ValidString(m.Name) || strings.ContainsAny(m.Name, "\r\n\x00"):
+	case m.Name == "" || utf8.RuneCountInString(m.Name) > maxTemplateName || !isText(m.Name) || strings.ContainsAny(m.Name, "\r\n"):
 		return invalid(fmt.Sprintf("The template's name is not one line of 1 to %d characters.", maxTemplateName), "Choose a short one.")
 	case strings.TrimSpace(m.Text) == "":
 		return invalid("The template has no text.", "Write what it says.")

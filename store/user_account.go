@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -295,6 +294,3 @@ func (db *DB) SetTOTP(ctx context.Context, tenant events.TenantID, by inbox.Acto
 		})
 	})
 }
-
-// isText reports whether PostgreSQL takes it: neither broken UTF-8 nor NUL.
-func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
