@@ -65,14 +65,18 @@ func (p *pages) head(r *http.Request, chat inbox.Chat) (h head, err error) {
 	return h, err
 }
 
-// showHead is the head of a thread for scripts, after something happened to the chat.
-func (p *pages) showHead(w http.ResponseWriter, r *http.Request) {
+// chatOf is the chat that a request's path names.
+func (p *pages) chatOf(r *http.Request) (inbox.Chat, error) {
 	id, err := chatID(r)
 	if err != nil {
-		p.fail(w, r, err)
-		return
+		return inbox.Chat{}, err
 	}
-	chat, err := p.Desk.Chat(r.Context(), access.From(r.Context()).Tenant, id)
+	return p.Desk.Chat(r.Context(), tenantOf(r), id)
+}
+
+// showHead is the head of a thread for scripts, after something happened to the chat.
+func (p *pages) showHead(w http.ResponseWriter, r *http.Request) {
+	chat, err := p.chatOf(r)
 	if err != nil {
 		p.fail(w, r, err)
 		return

@@ -114,11 +114,7 @@ func (c composer) forChat(chat *inbox.Chat) composer {
 // showWays is how a client can be written to, for scripts, after something
 // happened that may have opened or closed a way; "channel" is the one chosen.
 func (p *pages) showWays(w http.ResponseWriter, r *http.Request) {
-	id, err := chatID(r)
-	var chat inbox.Chat
-	if err == nil {
-		chat, err = p.Desk.Chat(r.Context(), tenantOf(r), id)
-	}
+	chat, err := p.chatOf(r)
 	if err != nil {
 		p.fail(w, r, err)
 		return

@@ -116,11 +116,7 @@ func (p *pages) panel(r *http.Request, chat inbox.Chat) (out panel, err error) {
 // have what is in the panel.
 func (p *pages) showPanel(w http.ResponseWriter, r *http.Request) {
 	if isFragment(r) {
-		id, err := chatID(r)
-		var chat inbox.Chat
-		if err == nil {
-			chat, err = p.Desk.Chat(r.Context(), tenantOf(r), id)
-		}
+		chat, err := p.chatOf(r)
 		var side panel
 		if err == nil {
 			side, err = p.panel(r, chat)

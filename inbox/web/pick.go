@@ -66,13 +66,11 @@ func (p *pages) pick(w http.ResponseWriter, r *http.Request, purpose func(inbox.
 }
 
 func (p *pages) readPick(r *http.Request, purpose func(inbox.ClientCard, *pickPage) error) (page pickPage, err error) {
-	if page.Chat, err = chatID(r); err != nil {
-		return page, err
-	}
-	chat, err := p.Desk.Chat(r.Context(), tenantOf(r), page.Chat)
+	chat, err := p.chatOf(r)
 	if err != nil {
 		return page, err
 	}
+	page.Chat = chat.ID
 	c, err := p.Desk.Store.Client(r.Context(), tenantOf(r), chat.Client.ID)
 	if err != nil {
 		return page, err
