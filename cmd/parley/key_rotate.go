@@ -168,9 +168,7 @@ func (k *keyring) wait(ctx context.Context, check func(*keyReport) error) error 
 		if err = check(&r); err == nil || time.Now().After(until) {
 			return err
 		}
-		select {
-		case <-time.After(keyWatch / 4):
-		case <-ctx.Done():
+		if !inbox.Pause(ctx, keyWatch/4) {
 			return ctx.Err()
 		}
 	}

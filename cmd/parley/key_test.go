@@ -140,7 +140,7 @@ func TestRotateUnderTraffic(t *testing.T) {
 				return
 			}
 			said.Add(1)
-			rest(ctx, 20*time.Millisecond)
+			inbox.Pause(ctx, 20*time.Millisecond)
 		}
 	})
 	now := time.Duration(0)
@@ -152,7 +152,7 @@ func TestRotateUnderTraffic(t *testing.T) {
 				return
 			}
 			answered.Add(1)
-			rest(ctx, time.Second) // a bot may not write faster to one person
+			inbox.Pause(ctx, time.Second) // a bot may not write faster to one person
 		}
 	})
 	old := w.first.Current().ID
@@ -178,12 +178,12 @@ func TestRotateUnderTraffic(t *testing.T) {
 	if out := w.key("retire", old, "--now"); !strings.Contains(out, "is retired") {
 		t.Error(out)
 	}
-	w.until(func() bool { return len(w.p[0].Desk.Keyring.IDs())+len(w.p[1].Desk.Keyring.IDs()) == 2 })
+	eventually(w.T, patience, func() bool { return len(w.p[0].Desk.Keyring.IDs())+len(w.p[1].Desk.Keyring.IDs()) == 2 })
 	get(t, link, http.StatusNotFound)
 	called.next()
 	logIn(w.p[1])
 	before := answered.Load()
-	w.until(func() bool { return answered.Load() > before+1 })
+	eventually(w.T, patience, func() bool { return answered.Load() > before+1 })
 	stop()
 	traffic.Wait()
 
@@ -192,7 +192,7 @@ func TestRotateUnderTraffic(t *testing.T) {
 	w.p[0] = start(t, w.cfg[0])
 	stillErased(w.p[0])
 	says(t, w.cfg[0].DataDir, anna, "unmistakable-end")
-	w.until(func() bool {
+	eventually(w.T, patience, func() bool {
 		return storetest.Int(t, w.cfg[0].DatabaseURL, `SELECT count(*) FROM crm_chat_messages WHERE message LIKE 'answer-%-to-anna' AND sent_at IS NOT NULL`) == answered.Load()
 	})
 	if n := storetest.Int(t, w.cfg[0].DatabaseURL, `SELECT count(DISTINCT message) FROM crm_chat_messages WHERE message LIKE 'question-%-of-anna'`); n != said.Load() {
@@ -212,22 +212,6 @@ func received(tg *sandbox.Telegram, begin string) (texts []string) {
 		}
 	}
 	return texts
-}
-
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-func (w *keyWorld) until(ok func() bool) {
-	w.Helper()
-	for late := time.Now().Add(patience); !ok(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(late) {
-			w.Fatal("it never came to be")
-		}
-	}
 }
 
 // called is somebody who is told by webhook, and checks each signature.
@@ -358,7 +342,7 @@ func TestBackupOfARetiredKey(t *testing.T) {
 	w.keyRefused("Finish it first", "rotate")
 	w.key("reseal")
 	w.key("retire", old, "--now")
-	w.until(func() bool { return len(w.p[0].Desk.Keyring.IDs()) == 1 })
+	eventually(w.T, patience, func() bool { return len(w.p[0].Desk.Keyring.IDs()) == 1 })
 	says(t, to.DataDir, anna, "unmistakable-end")
 }
 
@@ -369,29 +353,29 @@ func TestKeysStepByStep(t *testing.T) {
 	w := newKeyWorld(t, 1)
 	old := w.first.Current().ID
 	w.must(os.WriteFile(w.keys, []byte("half a ke"), 0o600))
-	w.until(func() bool { return strings.Contains(w.p[0].logs.String(), "those of before are") })
+	eventually(w.T, patience, func() bool { return strings.Contains(w.p[0].logs.String(), "those of before are") })
 	if w.p[0].Desk.Keyring.Current().ID != old {
 		t.Error("a broken file took its key away")
 	}
 	w.must(os.WriteFile(w.keys, []byte(w.first.Text()), 0o600))
 
 	w.key("add")
-	w.until(func() bool { return len(w.p[0].Desk.Keyring.IDs()) == 2 })
+	eventually(w.T, patience, func() bool { return len(w.p[0].Desk.Keyring.IDs()) == 2 })
 	fresh := w.list().Keys[1].ID
 	// A process that has another file does not know it yet.
 	one := w.cfg[0]
 	one.DataDir, one.SecretKeyFile, one.SecretKey = dataFolder(t), "", w.first.Text()
 	stranger := start(t, one)
-	w.until(func() bool { return w.list().Processes == 2 })
+	eventually(w.T, patience, func() bool { return w.list().Processes == 2 })
 	w.keyRefused("Running without the key "+fresh, "use", fresh)
 	if r := w.list(); !r.Keys[0].Seals || r.Keys[0].ID != old {
 		t.Errorf("it is used all the same: %+v", r)
 	}
 	stranger.Stop(t)
 	w.key("use", fresh[:6])
-	w.until(func() bool { return w.p[0].Desk.Keyring.Current().ID == fresh })
+	eventually(w.T, patience, func() bool { return w.p[0].Desk.Keyring.Current().ID == fresh })
 	w.keyRefused("is still needed: ", "retire", old)
-	w.until(func() bool { r := w.list(); return len(r.Keys[0].Sealing) == 1 })
+	eventually(w.T, patience, func() bool { r := w.list(); return len(r.Keys[0].Sealing) == 1 })
 	if out := w.key("reseal"); !strings.Contains(out, "1 value sealed anew") { // the erasures' key
 		t.Error(out)
 	}

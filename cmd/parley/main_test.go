@@ -336,3 +336,13 @@ func scriptShows(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("%s is:\n%s\nwant:\n%s", args[0], got, want)
 	}
 }
+
+// eventually waits, no longer than within, for what nothing tells of.
+func eventually(t *testing.T, within time.Duration, what func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); !what(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never became so")
+		}
+	}
+}

@@ -33,7 +33,7 @@ func (o *office) limitStrangers(t *testing.T, limit string) {
 // quarantined waits until so many events are in the office's quarantine.
 func (o *office) quarantined(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, func() bool {
+	eventually(t, pagePatience, func() bool {
 		list, err := o.Desk.Store.QuarantineList(t.Context(), store.QuarantineScope{Tenant: o.tenant(t)}, store.QuarantinePage{Limit: 10})
 		return err == nil && len(list) == n
 	})

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -97,7 +96,7 @@ func TestWhoOptedOutIsBlockedInTheComposer(t *testing.T) {
 		}
 		return chat.Routes[0]
 	}
-	eventually(t, func() bool { return route().State != inbox.RouteOpen })
+	eventually(t, pagePatience, func() bool { return route().State != inbox.RouteOpen })
 	o.logIn(t, ctx)
 	do(t, ctx,
 		click(`.rows a`), shows(".message .text", "STOP"),
@@ -106,16 +105,6 @@ func TestWhoOptedOutIsBlockedInTheComposer(t *testing.T) {
 		shot("opted-out"),
 	)
 	says("START")
-	eventually(t, func() bool { return route().State == inbox.RouteOpen })
+	eventually(t, pagePatience, func() bool { return route().State == inbox.RouteOpen })
 	do(t, ctx, chromedp.Reload(), shows(".message .text", "START"), chromedp.Poll(`!document.querySelector("#channel option").disabled`, nil))
-}
-
-// eventually waits for what no fact tells of.
-func eventually(t *testing.T, what func() bool) {
-	t.Helper()
-	for end := time.Now().Add(pagePatience); !what(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it never became so")
-		}
-	}
 }

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Header is the name under which trace context travels, as in HTTP.
-const Header = "traceparent"
+// header is the name under which trace context travels, as in HTTP.
+const header = "traceparent"
 
 // Traceparent is the context's span as W3C trace context; empty where it has none
 // that is sampled.
@@ -18,7 +18,7 @@ func Traceparent(ctx context.Context) string {
 	}
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier[Header]
+	return carrier[header]
 }
 
 // Under is the context below the span of a traceparent; ctx itself where that is
@@ -27,7 +27,7 @@ func Under(ctx context.Context, traceparent string) context.Context {
 	if traceparent == "" {
 		return ctx
 	}
-	below := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{Header: traceparent})
+	below := propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{header: traceparent})
 	if !trace.SpanContextFromContext(below).IsSampled() {
 		return ctx
 	}
