@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,10 +62,9 @@ func TestReplicasMigrateOnce(t *testing.T) {
 	}
 }
 
-// A release that has to be taken back goes down and later up again.
-func TestDownAndUpFromEachVersion(t *testing.T) {
-	t.Parallel()
-	url := storetest.NewEmptyDatabase(t)
+// schemaOf moves a database's schema up and down.
+func schemaOf(t *testing.T, url string) (*goose.Provider, *sql.DB) {
+	t.Helper()
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
@@ -75,6 +75,14 @@ func TestDownAndUpFromEachVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return provider, db
+}
+
+// A release that has to be taken back goes down and later up again.
+func TestDownAndUpFromEachVersion(t *testing.T) {
+	t.Parallel()
+	url := storetest.NewEmptyDatabase(t)
+	provider, _ := schemaOf(t, url)
 	// What each version looks like on the way up.
 	versions := provider.ListSources()
 	looks := make([][]string, len(versions))
@@ -245,16 +253,7 @@ func TestMigrateGivesWay(t *testing.T) {
 	if _, err := store.Migrate(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := pgx.ParseConfig(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	db := stdlib.OpenDB(*cfg)
-	t.Cleanup(func() { _ = db.Close() })
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.FS, goose.WithTableName("parley_migrations"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider, db := schemaOf(t, url)
 	// The migration of tenants changes that table; the others come with it.
 	const tenants = 18
 	if _, err := provider.DownTo(t.Context(), tenants-1); err != nil {

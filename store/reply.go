@@ -88,7 +88,7 @@ func (db *DB) Reply(ctx context.Context, r Reply) (m inbox.Message, err error) {
 	// A second try finds what another caller stored under the key meanwhile. Its
 	// chat may be another one, so that no lock came between.
 	for range 2 {
-		err = db.inTenant(ctx, r.Tenant, func(tx pgx.Tx) error {
+		err = db.inTenantPlanned(ctx, r.Tenant, func(tx pgx.Tx) error {
 			if m, err = reply(ctx, tx, r); err != nil {
 				return err
 			}

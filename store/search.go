@@ -123,6 +123,17 @@ type FoundClient struct {
 	ChatID int64 `json:"chat_id,omitempty"`
 }
 
+// emptyWindows is how many windows are looked at for a page that is not empty.
+const emptyWindows = 10
+
+const sqlRankClients = `
+	WITH f AS MATERIALIZED (SELECT f AS id FROM parley_find('parley_client_words', $1::tsquery, $2, $3) AS f), ranked AS MATERIALIZED (
+		SELECT c.id, (SELECT bool_and(t LIKE p) FROM unnest($4::text[]) AS p) AS matches,
+		       (SELECT count(*) FROM unnest($4::text[]) AS p WHERE ' ' || t LIKE '% ' || ltrim(p, '%')) AS rank
+		  FROM f JOIN crm_clients c ON c.id = f.id, LATERAL (SELECT lower(parley_client_text(c)) AS t) AS text
+	) SELECT coalesce((SELECT min(id) FROM f), 0), (SELECT count(*) FROM f), (SELECT count(*) FROM ranked WHERE matches),
+	         (SELECT array_agg(id) FROM (SELECT id FROM ranked WHERE matches ORDER BY rank DESC, id DESC OFFSET $5 LIMIT $6) AS page)`
+
 // SearchClients finds a tenant's clients by parts of names, numbers and addresses:
 // every word of s must occur in one of them. Of the newest 300, those where a word
 // begins with it come first.
@@ -139,13 +150,13 @@ func (db *DB) SearchClients(ctx context.Context, tenant events.TenantID, s Searc
 			return err
 		}
 		// A word of one or two letters is a beginning; of a longer one any place will
-		// do, and the beginnings that parley_trigrams adds are left out.
+		// do, by its trigrams, or by six letters each as soon as it has them.
 		var wanted string
 		var parts []string
 		if err := tx.QueryRow(ctx, `
 			SELECT coalesce(string_agg(quote_literal(gram), ' & '), ''), array_agg(DISTINCT '%' || word || '%')
 			  FROM regexp_split_to_table(lower($1), '[^[:alnum:]]+') AS word, LATERAL unnest(parley_trigrams(word)) AS gram
-			 WHERE CASE WHEN length(word) > 2 THEN gram NOT LIKE '^%' ELSE gram = '^' || word END`, s.Words).Scan(&wanted, &parts); err != nil {
+			 WHERE CASE WHEN length(word) > 5 THEN gram LIKE '~%' WHEN length(word) > 2 THEN gram NOT LIKE '^%' ELSE gram = '^' || word END`, s.Words).Scan(&wanted, &parts); err != nil {
 			return err
 		}
 		if wanted == "" {
@@ -154,19 +165,21 @@ func (db *DB) SearchClients(ctx context.Context, tenant events.TenantID, s Searc
 				Hint: "Give a part of a name, a number or an address.",
 			}
 		}
-		rows, _ := tx.Query(ctx, `
-			WITH f AS MATERIALIZED (SELECT f AS id FROM parley_find('parley_client_words', $1::tsquery, $2, $3) AS f), ranked AS MATERIALIZED (
-				SELECT c.id, (SELECT bool_and(t LIKE p) FROM unnest($4::text[]) AS p) AS matches,
-				       (SELECT count(*) FROM unnest($4::text[]) AS p WHERE ' ' || t LIKE '% ' || ltrim(p, '%')) AS rank
-				  FROM f JOIN crm_clients c ON c.id = f.id, LATERAL (SELECT lower(parley_client_text(c)) AS t) AS text
-			) SELECT coalesce((SELECT min(id) FROM f), 0), (SELECT count(*) FROM f), (SELECT count(*) FROM ranked WHERE matches),
-			         (SELECT array_agg(id) FROM (SELECT id FROM ranked WHERE matches ORDER BY rank DESC, id DESC OFFSET $5 LIMIT $6) AS page)`,
-			wanted, below, searchWindow, parts, skip, s.Limit)
 		var ids []int64
-		if ids, next, err = searchPage(rows, below, skip); err != nil {
-			return err
+		for range emptyWindows {
+			rows, _ := tx.Query(ctx, sqlRankClients, wanted, below, searchWindow, parts, skip, s.Limit)
+			if ids, next, err = searchPage(rows, below, skip); err != nil {
+				return err
+			}
+			if len(ids) > 0 || next == "" {
+				break
+			}
+			// Those who have the word's trigrams, but not in a row.
+			if below, skip, err = searchCursor(next); err != nil {
+				return err
+			}
 		}
-		rows, _ = tx.Query(ctx, `
+		rows, _ := tx.Query(ctx, `
 			SELECT c.id, c.first_name, coalesce(c.last_name, ''), coalesce(c.phone_number, ''), coalesce(c.email, ''),
 			       coalesce((SELECT h.id FROM crm_chats h WHERE h.client_id = c.id), 0)
 			  FROM unnest($1::bigint[]) WITH ORDINALITY AS page (id, place) JOIN crm_clients c ON c.id = page.id ORDER BY page.place`, ids)
